@@ -1,0 +1,132 @@
+//! What the engine wants done.
+
+use std::fmt;
+
+use bytes::Bytes;
+use sidetone_audio::Track;
+
+use super::StreamKey;
+use crate::event::{EventData, Transcript};
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a connection to Deepgram.
+    Connect {
+        /// For which link.
+        link: LinkKey,
+        /// The connection's number.
+        generation: u32,
+        /// How many channels it hears; the rest of the query is the profile's.
+        channels: usize,
+    },
+    /// Send a binary frame to Deepgram.
+    SendAudio {
+        /// Which link.
+        link: LinkKey,
+        /// Which connection.
+        generation: u32,
+        /// The frame.
+        audio: Bytes,
+    },
+    /// Send a text frame to Deepgram.
+    SendText {
+        /// Which link.
+        link: LinkKey,
+        /// Which connection.
+        generation: u32,
+        /// The message.
+        text: &'static str,
+    },
+    /// Ping Deepgram.
+    PingLink {
+        /// Which link.
+        link: LinkKey,
+        /// Which connection.
+        generation: u32,
+    },
+    /// Drop a connection to Deepgram.
+    CloseLink {
+        /// Which link.
+        link: LinkKey,
+        /// Which connection.
+        generation: u32,
+    },
+    /// Ping Twilio on a stream that is silent.
+    PingStream(StreamKey),
+    /// Close a stream's socket. The engine has done with the stream.
+    CloseStream {
+        /// Which stream.
+        stream: StreamKey,
+        /// WebSocket close code.
+        code: u16,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Write a durable event. [`Engine::call`](super::Engine::call) is the call as of this event,
+    /// as long as it is asked before the next `handle_*`.
+    Event(EventData),
+    /// Show an interim: of this track, the newest counts; `None` empties it.
+    Interim {
+        /// Whose.
+        track: Track,
+        /// What.
+        transcript: Option<Box<Transcript>>,
+    },
+    /// A text message of Deepgram for `/client`, times in call time after the first connection.
+    Message(ProviderText),
+    /// A fact for the log and the metrics.
+    Note(Note),
+    /// The call is over: `call.ended` was the last event. The last output.
+    Ended,
+}
+
+/// Names a listen link inside its call's engine: the n-th that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkKey(pub u32);
+
+/// A text frame of the provider. It holds what people said, so its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderText(pub String);
+
+impl fmt::Debug for ProviderText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// Facts for the log line and the metrics that are not events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A connection to Deepgram is being made.
+    LinkConnecting,
+    /// It is open.
+    LinkConnected {
+        /// Deepgram's id.
+        request_id: Option<String>,
+    },
+    /// The first audio of a track.
+    FirstAudio(Track),
+    /// 5 s without audio on a track that had some.
+    NoAudio(Track),
+    /// 10 s of speech on a track without any message of Deepgram.
+    NoResult,
+}
+
+/// What the closing log line of a call says. Of a call that was reopened, it tells what happened
+/// since.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Words of all finals.
+    pub words: u64,
+    /// Audio that reached Sidetone and not Deepgram (0 is the promise).
+    pub lost_ms: u64,
+    /// Connections made after an outage.
+    pub reconnects: u32,
+    /// Audio sent again.
+    pub replayed_ms: u64,
+    /// Median of the finals' latency.
+    pub latency_p50_ms: Option<u64>,
+    /// The latency that 99 of 100 finals do not exceed.
+    pub latency_p99_ms: Option<u64>,
+}

@@ -1,0 +1,145 @@
+//! Which stream brings a track, which link hears it, and when either comes to its end.
+
+use std::time::Instant;
+
+use sidetone_audio::Track;
+use sidetone_deepgram::listen::link;
+
+use super::leg::{Leg, LegLife};
+use super::stream::Check;
+use super::{Engine, LinkKey, Output, StreamKey};
+use crate::event::EndReason;
+
+/// Why Sidetone itself closes a stream's socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Closing {
+    /// Nobody is there any more.
+    Dead,
+    /// Twilio said that the call is over, and the stream did not end by itself.
+    CallOver,
+    /// The process goes down.
+    GoingDown,
+}
+
+impl Closing {
+    /// Why the call ends if it was the last stream; the WebSocket close code and reason.
+    const fn farewell(self) -> (EndReason, u16, &'static str) {
+        match self {
+            Self::Dead => (
+                EndReason::IdleTimeout,
+                1001,
+                "nothing was heard of this stream for too long",
+            ),
+            Self::CallOver => (EndReason::Hangup, 1000, "the call is over"),
+            Self::GoingDown => (EndReason::Shutdown, 1001, "the server is going down"),
+        }
+    }
+}
+
+impl Engine {
+    /// Takes each track from the newest stream that brings it, makes the link that is missing and
+    /// finishes those that nobody feeds.
+    pub(super) fn route(&mut self, now: Instant) {
+        for track in Track::ALL {
+            let mut newest_first = self.streams.iter().rev();
+            let source = newest_first.find(|stream| stream.tracks.contains(&track));
+            self.lanes[track.index()].take_from(source.map(|stream| stream.key));
+        }
+        self.open_leg(now);
+        for index in 0..self.legs.len() {
+            let key = self.legs[index].key;
+            let mut heard = self.lanes.iter().filter(|lane| lane.link == Some(key));
+            let is_fed = heard.any(|lane| lane.source().is_some());
+            if !is_fed && self.legs[index].life == LegLife::Fed {
+                self.lanes.iter_mut().for_each(|lane| {
+                    lane.link.take_if(|link| *link == key);
+                });
+                self.legs[index].finish(now);
+                self.drain_link(now, index);
+            }
+        }
+    }
+
+    /// Opens a link for the newest stream when it brings a track that none hears. The link hears
+    /// all tracks of the stream.
+    fn open_leg(&mut self, now: Instant) {
+        let (Some(listen), Some(stream)) = (&self.listen, self.streams.last()) else {
+            return;
+        };
+        let is_heard = |track: &Track| self.lanes[track.index()].link.is_some();
+        if stream.tracks.iter().all(is_heard) {
+            return;
+        }
+        let key = LinkKey(self.legs_made);
+        let config = link::Config {
+            channels: stream.tracks.len(),
+            interim_results: listen.interim_results,
+            replay_window: self.limits.replay_window,
+            replay_rate: self.limits.replay_rate,
+            seed: self.seed.wrapping_add(u64::from(key.0)),
+        };
+        let is_first = self.legs_made == 0 && !self.is_reopened;
+        let leg = Leg::new(
+            now,
+            key,
+            stream.tracks.clone(),
+            config,
+            listen.flush,
+            is_first,
+        );
+        for track in &leg.tracks {
+            self.lanes[track.index()].link = Some(key);
+        }
+        self.legs_made += 1;
+        self.legs.push(leg);
+        self.drain_link(now, self.legs.len() - 1);
+    }
+
+    /// The stream is no more; `reason` is why the call ends if it was the last one.
+    pub(super) fn end_stream(&mut self, now: Instant, key: StreamKey, reason: EndReason) {
+        let Some(index) = self.streams.iter().position(|live| live.key == key) else {
+            return;
+        };
+        self.streams.remove(index);
+        self.route(now);
+        if self.streams.is_empty() {
+            self.life.last_stream_ended(now, reason);
+        }
+        if self.going_down {
+            self.life.stop_lingering();
+        }
+    }
+
+    /// Closes every stream's socket.
+    pub(super) fn close_streams(&mut self, now: Instant, closing: Closing) {
+        while let Some(stream) = self.streams.first() {
+            self.close_stream(now, stream.key, closing);
+        }
+    }
+
+    fn close_stream(&mut self, now: Instant, stream: StreamKey, closing: Closing) {
+        let (end, code, reason) = closing.farewell();
+        self.outputs.push_back(Output::CloseStream {
+            stream,
+            code,
+            reason,
+        });
+        self.end_stream(now, stream, end);
+    }
+
+    /// Pings the streams that are silent and closes those that are dead.
+    pub(super) fn check_streams(&mut self, now: Instant) {
+        let mut index = 0;
+        while let Some(stream) = self.streams.get_mut(index) {
+            let key = stream.key;
+            match stream.check(now) {
+                Check::Nothing => index += 1,
+                Check::Ping => {
+                    self.outputs.push_back(Output::PingStream(key));
+                    index += 1;
+                }
+                Check::Dead => self.close_stream(now, key, Closing::Dead),
+            }
+        }
+    }
+}

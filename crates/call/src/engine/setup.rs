@@ -1,0 +1,107 @@
+//! What the engine is told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use sidetone_audio::Track;
+use sidetone_twilio::{AccountSid, CallSid, StreamSid};
+
+use crate::event::{Call, EndReason};
+
+/// What the engine is told about the call before its first stream.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Which call.
+    pub call_sid: CallSid,
+    /// Its profile's name.
+    pub profile: String,
+    /// The call as it ended, when this is a call that is reopened.
+    pub former: Option<Box<Call>>,
+    /// Hear it? `None`: no listen link.
+    pub listen: Option<Listen>,
+    /// The limits that concern a call.
+    pub limits: Limits,
+    /// Seed of all that is random.
+    pub seed: u64,
+}
+
+/// How a call is heard.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Between two sends of audio, 20 to 500 ms.
+    pub flush: Duration,
+    /// Whether interims were asked for.
+    pub interim_results: bool,
+}
+
+/// The limits that concern a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A stream of which nothing was heard, not even a pong, is dead after this.
+    pub idle_timeout: Duration,
+    /// Audio kept for replay.
+    pub replay_window: Duration,
+    /// Speed of replay and of the backlog at the end, as a multiple of real time.
+    pub replay_rate: f64,
+}
+
+/// A stream that has said `start`.
+#[derive(Clone)]
+pub struct StreamStart {
+    /// Which stream.
+    pub stream_sid: StreamSid,
+    /// Whose.
+    pub account_sid: AccountSid,
+    /// Its tracks, at least one.
+    pub tracks: Vec<Track>,
+    /// Whether audio can be sent back.
+    pub bidirectional: bool,
+    /// Caller, from the webhook or the stream's parameters.
+    pub from: Option<String>,
+    /// Called.
+    pub to: Option<String>,
+    /// `inbound`, `outbound-api`.
+    pub direction: Option<String>,
+    /// Parameters less Sidetone's own.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for StreamStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamStart")
+            .field("stream_sid", &self.stream_sid)
+            .field("account_sid", &self.account_sid)
+            .field("tracks", &self.tracks)
+            .field("bidirectional", &self.bidirectional)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names a stream inside its call's engine: the n-th that started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamKey(pub u32);
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// Twilio's `stop` message.
+    Stop,
+    /// Its socket closed or broke.
+    Disconnected,
+    /// The `stream-stopped` callback.
+    Stopped,
+    /// Sidetone closed it for a protocol fault.
+    Refused,
+}
+
+impl StreamEnd {
+    /// Why the call ends when this was its last stream.
+    pub(super) const fn reason(self) -> EndReason {
+        match self {
+            Self::Stop | Self::Stopped => EndReason::Stop,
+            Self::Disconnected => EndReason::Disconnected,
+            Self::Refused => EndReason::Error,
+        }
+    }
+}
