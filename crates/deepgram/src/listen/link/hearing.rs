@@ -1,0 +1,203 @@
+//! What has been heard of one channel, and what of a new result was heard before.
+
+use super::clock::samples_in;
+use super::types::{Event, Transcript, Word};
+use crate::listen::message::Results;
+
+use std::time::Duration;
+
+/// One channel's progress across connections.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// End of the last final: what lies before it will not be heard again.
+    boundary: u64,
+    /// The boundary when the present connection opened.
+    boundary_at_opening: u64,
+    last_word: Option<FinalWord>,
+    /// Whether words of an interim still wait for their final.
+    expects_final: bool,
+    speech_started: Option<u64>,
+    utterance_ended: Option<u64>,
+}
+
+/// The last word of the last final.
+#[derive(Debug)]
+struct FinalWord {
+    bare: String,
+    middle: u64,
+}
+
+/// What a result comes to.
+pub(super) struct Heard {
+    /// What the call is told; an interim without words is not worth telling.
+    pub(super) event: Option<Event>,
+    /// Whether the boundary moved.
+    pub(super) advanced: bool,
+    /// What to take out of the message, when words in it were heard before.
+    pub(super) repeats: Option<Repeats>,
+}
+
+/// Words that are final already.
+pub(super) struct Repeats {
+    /// For each word of the result, whether it is one of them.
+    pub(super) taken_out: Vec<bool>,
+    /// The text of the others; empty when there are none.
+    pub(super) transcript: String,
+}
+
+impl Hearing {
+    pub(super) fn boundary(&self) -> u64 {
+        self.boundary
+    }
+
+    pub(super) fn expects_final(&self) -> bool {
+        self.expects_final
+    }
+
+    /// Where a new connection has to begin for this channel: a little before the boundary, since
+    /// a recogniser needs a run-up, but not so early that the last final word is whole again.
+    pub(super) fn resume_at(&self) -> u64 {
+        let run_up = self.boundary.saturating_sub(samples_in(RUN_UP));
+        let middle = self.last_word.as_ref().map_or(0, |word| word.middle);
+        run_up.max(middle).min(self.boundary)
+    }
+
+    /// A new connection is open.
+    pub(super) fn reopen(&mut self) {
+        self.boundary_at_opening = self.boundary;
+        self.expects_final = false;
+    }
+
+    /// Nothing before `position` will be heard.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.boundary = self.boundary.max(position);
+    }
+
+    /// Takes a result; `source` maps its seconds to source positions.
+    pub(super) fn take(
+        &mut self,
+        channel: usize,
+        results: &Results,
+        source: impl Fn(f64) -> u64,
+    ) -> Heard {
+        let start = source(results.start);
+        let end = source(results.start + results.duration).max(start);
+        let mut words = words(results, &source);
+        let mut text = results.heard().map_or_else(String::new, |best| best.transcript.clone());
+
+        let repeats = self.reaches_back(start).then(|| self.take_out(&mut words, &text, end));
+        let repeats = repeats.flatten();
+        if let Some(repeats) = &repeats {
+            repeats.transcript.clone_into(&mut text);
+        }
+
+        let advanced = results.is_final && end > self.boundary;
+        let start = if repeats.is_some() { start.max(self.boundary) } else { start };
+        if results.is_final {
+            self.boundary = self.boundary.max(end);
+            if let Some(last) = words.last() {
+                self.last_word = Some(FinalWord { bare: bare(&last.word), middle: middle(last) });
+            }
+        }
+        self.expects_final = !results.is_final && !text.is_empty();
+
+        let event = match (results.is_final, text.is_empty()) {
+            (true, true) => Some(Event::EmptyFinal { channel, end: self.boundary }),
+            (false, true) => None,
+            (is_final, false) => Some(Event::Transcript(Transcript {
+                channel,
+                is_final,
+                speech_final: results.speech_final,
+                start,
+                end: end.max(start),
+                text,
+                confidence: results.heard().map_or(0.0, |best| best.confidence),
+                words,
+            })),
+        };
+        Heard { event, advanced, repeats }
+    }
+
+    /// Whether speech that starts at `at` is news. A replay tells again what was told.
+    pub(super) fn speech_started(&mut self, at: u64) -> bool {
+        is_news(&mut self.speech_started, at)
+    }
+
+    /// Whether an utterance that ended at `at` is news.
+    pub(super) fn utterance_ended(&mut self, at: u64) -> bool {
+        is_news(&mut self.utterance_ended, at)
+    }
+
+    /// Whether a window that starts at `start` overlaps what is final.
+    ///
+    /// On one connection windows follow each other, and a word may be told to begin a little
+    /// before its window; so only a window that clearly starts early repeats something.
+    fn reaches_back(&self, start: u64) -> bool {
+        start < self.boundary_at_opening
+            || start.saturating_add(samples_in(WINDOW_TOLERANCE)) < self.boundary
+    }
+
+    /// Takes the words that are final already out of `words`; `None` when there are none.
+    fn take_out(&self, words: &mut Vec<Word>, text: &str, end: u64) -> Option<Repeats> {
+        if words.is_empty() {
+            let repeated = !text.is_empty() && end <= self.boundary;
+            return repeated.then(|| Repeats { taken_out: Vec::new(), transcript: String::new() });
+        }
+        let taken_out: Vec<bool> = words.iter().map(|word| self.is_repeat(word)).collect();
+        if !taken_out.contains(&true) {
+            return None;
+        }
+        let mut flags = taken_out.iter();
+        words.retain(|_| flags.next() == Some(&false));
+        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        Some(Repeats { transcript: texts.join(" "), taken_out })
+    }
+
+    /// A word is a repeat when its middle lies before the boundary, or when it straddles the
+    /// boundary and reads like the last final word: cut in two by the start of the connection,
+    /// that word is heard once more.
+    fn is_repeat(&self, word: &Word) -> bool {
+        let same = || self.last_word.as_ref().is_some_and(|last| last.bare == bare(&word.word));
+        middle(word) < self.boundary || (word.start < self.boundary && same())
+    }
+}
+
+fn words(results: &Results, source: impl Fn(f64) -> u64) -> Vec<Word> {
+    let heard = results.heard().map_or(&[][..], |best| &best.words);
+    let words = heard.iter().map(|word| {
+        let start = source(word.start);
+        Word {
+            word: word.word.clone(),
+            text: word.punctuated_word.as_ref().unwrap_or(&word.word).clone(),
+            start,
+            end: source(word.end).max(start),
+            confidence: word.confidence,
+            speaker: word.speaker,
+        }
+    });
+    words.collect()
+}
+
+fn middle(word: &Word) -> u64 {
+    word.start.midpoint(word.end)
+}
+
+/// A word without case and punctuation.
+fn bare(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn is_news(last: &mut Option<u64>, at: u64) -> bool {
+    let news = last.is_none_or(|last| at > last.saturating_add(samples_in(SAME_MOMENT)));
+    if news {
+        *last = Some(at);
+    }
+    news
+}
+
+/// What a recogniser needs of the audio before a word to hear its onset.
+const RUN_UP: Duration = Duration::from_millis(300);
+/// Windows are told in hundredths of a second.
+const WINDOW_TOLERANCE: Duration = Duration::from_millis(20);
+/// Two hearings of the same audio differ by less.
+const SAME_MOMENT: Duration = Duration::from_millis(200);
