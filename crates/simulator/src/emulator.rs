@@ -1,0 +1,141 @@
+//! The emulated Deepgram.
+//!
+//! It hears the words that [`crate::voice`] puts into audio and answers as Deepgram does on
+//! `/v1/listen`: refusals with their three shapes of bodies, interims that grow, finals, word
+//! times, endpointing, utterance ends, keep-alives and idle limits, at Deepgram's pace and with
+//! its latency. `GET /v1/projects` and `GET /v1/auth/token` check a key.
+
+mod credentials;
+mod dice;
+mod faults;
+mod recognizer;
+mod server;
+mod session;
+mod socket;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use secrecy::SecretString;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+/// What the emulator is told.
+///
+/// The key `fail-NNN` is refused with HTTP status NNN (400 to 599) whatever `api_key` says:
+/// `fail-402` has no credit, `fail-429` too many connections, `fail-500`, `fail-502` and
+/// `fail-503` are three kinds of trouble with three shapes of bodies.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where to listen; `None`: a free loopback port.
+    pub listen: Option<SocketAddr>,
+    /// The only key it takes, as `Token`; `None`: any key, and any `Bearer` token.
+    pub api_key: Option<SecretString>,
+    /// Seed of all that varies: latencies, confidences, the lengths of windows.
+    pub seed: u64,
+}
+
+/// An emulated Deepgram that runs in this process.
+///
+/// Dropping it ends its connections; [`Emulator::stop`] also waits for its tasks.
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    tasks: TaskTracker,
+    running: DropGuard,
+}
+
+impl Emulator {
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start(options: Options) -> std::io::Result<Self> {
+        let listen = options
+            .listen
+            .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let tasks = TaskTracker::new();
+        let cancelled = CancellationToken::new();
+        let server = server::Server::new(options, tasks.clone(), cancelled.clone());
+        tasks.spawn(accept(listener, server, tasks.clone(), cancelled.clone()));
+        Ok(Self {
+            address,
+            tasks,
+            running: cancelled.drop_guard(),
+        })
+    }
+
+    /// Its base URL, `ws://ADDRESS/`. Requests go to the same address by `http`.
+    pub fn url(&self) -> Url {
+        let url = format!("ws://{}", self.address);
+        url.parse().expect("a socket address is a URL's authority")
+    }
+
+    /// Drops every connection and waits for its tasks.
+    pub async fn stop(self) {
+        drop(self.running);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Takes connections until cancelled.
+async fn accept(
+    listener: TcpListener,
+    server: server::Server,
+    tasks: TaskTracker,
+    cancelled: CancellationToken,
+) {
+    let routes = server.routes();
+    loop {
+        let accepted = tokio::select! {
+            () = cancelled.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tasks.spawn(
+                    cancelled
+                        .clone()
+                        .run_until_cancelled_owned(serve(stream, routes.clone())),
+                );
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: some connection has to end first.
+                tracing::warn!(%error, "Emulated Deepgram cannot accept a connection.");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection's requests, up to an upgrade.
+async fn serve(stream: TcpStream, routes: axum::Router) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY is refused.");
+    }
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "A connection to emulated Deepgram broke off.");
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! A call as it goes: one task, one timer, its streams and its requests.
+
+mod streams;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use sidetone_twilio::form::{CallProgress, CallStatus, Direction, Form, Place, VoiceRequest};
+use sidetone_twilio::stream::MediaTrack;
+use sidetone_twilio::twiml::Method;
+use sidetone_twilio::{CallSid, StreamSid};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::streams::{Handshake, Stream};
+pub(super) use self::streams::{Over, Plan, StatusCallback, dialled};
+use super::conversation::Callee;
+use super::dice::Dice;
+use super::error::{chain, shown};
+use super::keypad::Keypad;
+use super::line::{FRAME, Line};
+use super::socket::Received;
+use super::web::Web;
+use super::{Alert, End, HeardWord, Options, PhoneError, Report, Spoken, StreamReport};
+
+/// A call under way.
+///
+/// Everything that happens is an event of [`step`](Self::step), which never waits for a peer: a
+/// server that reads too slowly loses audio, as with Twilio, and requests whose answer decides
+/// nothing are errands. So the audio of all streams leaves on time whatever a verb waits for.
+pub(super) struct Call {
+    pub(super) options: Options,
+    call_sid: CallSid,
+    pub(super) dice: Dice,
+    began: Instant,
+    clock: FrameClock,
+    pub(super) line: Line,
+    pub(super) callee: Callee,
+    /// Whether a stream may come with what is still to be done of the document.
+    pub(super) stream_ahead: bool,
+    keypad: Keypad,
+    streams: Vec<Stream>,
+    handshakes: FuturesUnordered<BoxFuture<'static, Box<Handshake>>>,
+    /// What runs beside the call; each has its own deadline and gives a note when it failed.
+    errands: FuturesUnordered<BoxFuture<'static, Option<String>>>,
+    pub(super) web: Web,
+    /// Fetched so far.
+    pub(super) documents: usize,
+    /// Line position of the first frame that left: 0 of call time.
+    origin: Option<u64>,
+    over: Vec<(StreamSid, Over)>,
+    spoken: Vec<Spoken>,
+    heard: Vec<HeardWord>,
+    played_samples: u64,
+    ended_streams: Vec<StreamReport>,
+    alerts: Vec<Alert>,
+    notes: Vec<String>,
+}
+
+/// What can happen next.
+enum Event {
+    /// Frames are due.
+    Frame {
+        due: Instant,
+    },
+    Handshake(Box<Handshake>),
+    Errand(Option<String>),
+    Received(usize, Received),
+}
+
+impl Call {
+    pub(super) fn new(mut options: Options) -> Self {
+        let mut dice = Dice::new(options.seed);
+        let call_sid = options.call_sid.take().unwrap_or_else(|| dice.sid("CA"));
+        let now = Instant::now();
+        Self {
+            call_sid,
+            began: now,
+            clock: FrameClock::new(now),
+            line: Line::new(std::mem::take(&mut options.turns)),
+            callee: Callee::Absent,
+            stream_ahead: true,
+            keypad: Keypad::new(&options.dtmf),
+            streams: Vec::new(),
+            handshakes: FuturesUnordered::new(),
+            errands: FuturesUnordered::new(),
+            web: Web::new(options.auth_token.clone()),
+            documents: 0,
+            origin: None,
+            over: Vec::new(),
+            spoken: Vec::new(),
+            heard: Vec::new(),
+            played_samples: 0,
+            ended_streams: Vec::new(),
+            alerts: Vec::new(),
+            notes: Vec::new(),
+            dice,
+            options,
+        }
+    }
+
+    /// Asks the voice webhook what to do, and does it.
+    pub(super) async fn by_webhook(mut self) -> Result<Report, PhoneError> {
+        let target = self.options.target.clone();
+        let form = self.voice_request(CallStatus::Ringing).to_form();
+        let first = self
+            .fetch(target.clone(), Method::Post, &form)
+            .await
+            .map_err(|source| PhoneError::Webhook {
+                url: shown(&target),
+                source,
+            })?;
+        let end = self.follow(first).await;
+        Ok(self.finish(end).await)
+    }
+
+    /// Opens the stream that the target is, and stays on it.
+    pub(super) async fn by_stream(mut self) -> Result<Report, PhoneError> {
+        let plan = self.target_plan();
+        self.stream_ahead = false;
+        if plan.start.tracks.contains(&MediaTrack::Outbound) {
+            self.callee = Callee::Present;
+        }
+        let stream_sid = self.open_stream(plan);
+        let end = match self.until(|call| call.take_over(&stream_sid)).await {
+            Err(end) => end,
+            Ok(Over::NotOpened(source)) => {
+                let url = shown(&self.options.target);
+                return Err(PhoneError::Handshake { url, source });
+            }
+            Ok(Over::Closed { code, reason }) => End::StreamClosed { code, reason },
+            Ok(Over::Broken | Over::Stopped) => End::ApplicationError,
+        };
+        Ok(self.finish(end).await)
+    }
+
+    /// Waits until `ready` gives something, while the call goes on.
+    ///
+    /// # Errors
+    /// The end of the call, when it comes first.
+    pub(super) async fn until<T>(
+        &mut self,
+        mut ready: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<T, End> {
+        loop {
+            if let Some(found) = ready(self) {
+                return Ok(found);
+            }
+            // Where no stream will listen, the people on the phone talk all the same.
+            if !self.stream_ahead && self.streams.is_empty() && self.handshakes.is_empty() {
+                self.line.open();
+            }
+            if let Some(end) = self.end_due() {
+                return Err(end);
+            }
+            self.step().await;
+        }
+    }
+
+    /// Waits for `work`, while the call goes on.
+    pub(super) async fn alongside<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                output = &mut work => return output,
+                () = self.step() => {}
+            }
+        }
+    }
+
+    /// Runs something beside the call whose answer decides nothing.
+    pub(super) fn run_errand<E: std::error::Error + 'static>(
+        &mut self,
+        what: String,
+        errand: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let noted = async move {
+            let failed = errand.await.err();
+            failed.map(|error| format!("{what} failed: {}", chain(&error)))
+        };
+        self.errands.push(Box::pin(noted));
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Records what Twilio's debugger would show; once per stream and code, as there.
+    pub(super) fn alert(&mut self, code: u32, stream_sid: Option<&StreamSid>, detail: String) {
+        let is_known =
+            |alert: &Alert| alert.code == code && alert.stream_sid.as_ref() == stream_sid;
+        if stream_sid.is_some() && self.alerts.iter().any(is_known) {
+            return;
+        }
+        let whose = stream_sid
+            .map(|sid| format!(" on stream {sid}"))
+            .unwrap_or_default();
+        self.note(format!("Twilio error {code}{whose}: {detail}"));
+        self.alerts.push(Alert {
+            code,
+            stream_sid: stream_sid.cloned(),
+            detail,
+        });
+    }
+
+    /// What every request about the call says.
+    pub(super) fn voice_request(&self, status: CallStatus) -> VoiceRequest {
+        let place = |city: &str, state: &str, zip: &str| Place {
+            city: city.into(),
+            state: state.into(),
+            zip: zip.into(),
+            country: "US".into(),
+        };
+        VoiceRequest {
+            account_sid: Some(self.options.account_sid.clone()),
+            from: Some(self.options.from.clone()),
+            to: Some(self.options.to.clone()),
+            direction: Some(Direction::Inbound),
+            status,
+            from_place: place("SAN FRANCISCO", "CA", "94103"),
+            to_place: place("", "", ""),
+            stir_verstat: Some("TN-Validation-Passed-A".into()),
+            // Percent-encoded JSON, and on the wire encoded once more: who decodes twice gets
+            // the signature wrong.
+            call_token: Some(
+                "%7B%22parentCallInfoToken%22%3A%22eyJhbGciOiJFUzI1NiJ9%22%2C\
+                 %22identityHeaderTokens%22%3A%5B%5D%7D"
+                    .into(),
+            ),
+            ..VoiceRequest::new(self.call_sid.clone())
+        }
+    }
+
+    /// What happens next, done. Cancel-safe: what is lost with the future has not happened yet.
+    async fn step(&mut self) {
+        let Self {
+            clock,
+            handshakes,
+            errands,
+            streams,
+            ..
+        } = self;
+        let event = tokio::select! {
+            biased;
+            due = clock.tick() => Event::Frame { due },
+            Some(handshake) = handshakes.next() => Event::Handshake(handshake),
+            Some(note) = errands.next() => Event::Errand(note),
+            (index, received) = poll_fn(|context| poll_streams(streams, context)) => {
+                Event::Received(index, received)
+            }
+        };
+        match event {
+            Event::Frame { due } => self.send_frames(due),
+            Event::Handshake(handshake) => self.stream_opened(handshake),
+            Event::Errand(note) => self.notes.extend(note),
+            Event::Received(index, received) => self.stream_received(index, received),
+        }
+    }
+
+    /// Moves the line on by 20 ms, and sends what is on it.
+    fn send_frames(&mut self, due: Instant) {
+        let position = self.line.position();
+        if self
+            .streams
+            .iter()
+            .any(|stream| stream.side.carries_media_at(due))
+        {
+            self.origin.get_or_insert(position);
+            self.line.open();
+        }
+        let playback = self
+            .streams
+            .iter_mut()
+            .find_map(|stream| stream.side.playback());
+        self.line.advance(self.callee, playback);
+        let pressed = if self.line.all_said(self.callee) && self.has_bidirectional_stream() {
+            self.keypad.advance()
+        } else {
+            None
+        };
+        if pressed.is_some() {
+            self.line.stir();
+        }
+        for stream in &mut self.streams {
+            stream.send_frames(due, position, &self.line, pressed);
+        }
+        self.record_words();
+    }
+
+    fn record_words(&mut self) {
+        let origin = self.origin.unwrap_or_default();
+        let to_ms =
+            |position: u64| position.saturating_sub(origin) / sidetone_audio::SAMPLES_PER_MS;
+        let sent_at = std::time::Instant::now();
+        for (party, word) in self.line.ended() {
+            if self
+                .streams
+                .iter()
+                .any(|stream| stream.side.has_carried(*party, word.start))
+            {
+                self.spoken.push(Spoken {
+                    party: *party,
+                    word: word.word.clone(),
+                    start_ms: to_ms(word.start),
+                    sent_at,
+                });
+            }
+        }
+        self.heard
+            .extend(self.line.take_heard().map(|word| HeardWord {
+                start_ms: to_ms(word.start),
+                word: word.word,
+                text: word.text,
+            }));
+    }
+
+    /// Why the call is to end now, if it is.
+    fn end_due(&self) -> Option<End> {
+        if self.began.elapsed() >= self.options.time_limit {
+            return Some(End::TimeLimit);
+        }
+        let has_keys_to_press = !self.keypad.is_done() && self.has_bidirectional_stream();
+        let is_over = self.line.is_over(self.callee, self.options.linger)
+            && self.handshakes.is_empty()
+            && !has_keys_to_press;
+        is_over.then_some(End::CallerHungUp)
+    }
+
+    fn has_bidirectional_stream(&self) -> bool {
+        self.streams
+            .iter()
+            .any(|stream| stream.side.is_bidirectional())
+    }
+
+    /// Ends the streams, tells who wants to know, and waits for the answers.
+    async fn finish(mut self, end: End) -> Report {
+        let duration = self.began.elapsed();
+        self.handshakes.clear();
+        while let Some(stream) = self.streams.pop() {
+            self.stop_stream(stream);
+        }
+        if let Some(url) = self.options.status_callback.clone() {
+            let form = self.completed_form(duration.as_secs());
+            let told = self.web.tell(&url, Method::Post, &form, &mut self.dice);
+            self.run_errand(format!("the status callback {}", shown(&url)), told);
+        }
+        while let Some(note) = self.errands.next().await {
+            self.notes.extend(note);
+        }
+        let turns_left = self.line.turns_left();
+        if turns_left > 0 {
+            self.note(format!(
+                "{turns_left} turns were not said: their time did not come"
+            ));
+        }
+        Report {
+            call_sid: self.call_sid,
+            spoken: self.spoken,
+            heard: self.heard,
+            played_samples: self.played_samples,
+            streams: self.ended_streams,
+            alerts: self.alerts,
+            notes: self.notes,
+            end,
+            duration,
+        }
+    }
+
+    /// What the status callback of an inbound call gets: `completed` and nothing before.
+    fn completed_form(&self, duration_secs: u64) -> Form {
+        let progress = CallProgress {
+            call: self.voice_request(CallStatus::Completed),
+            sequence_number: Some(0),
+            timestamp: Some(Timestamp::now()),
+            duration_secs: Some(duration_secs),
+            sip_response_code: Some(200),
+        };
+        progress.to_form()
+    }
+}
+
+/// Says when frames are due: every 20 ms from the beginning, however late it is asked.
+struct FrameClock {
+    due: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl FrameClock {
+    fn new(now: Instant) -> Self {
+        Self {
+            due: now,
+            sleep: Box::pin(sleep_until(now)),
+        }
+    }
+
+    /// Waits until the next frames are due, and says when that was. Cancel-safe.
+    async fn tick(&mut self) -> Instant {
+        self.sleep.as_mut().await;
+        let due = self.due;
+        self.due += FRAME;
+        self.sleep.as_mut().reset(self.due);
+        due
+    }
+}
+
+/// What came on any stream, and on which.
+fn poll_streams(streams: &mut [Stream], context: &mut Context<'_>) -> Poll<(usize, Received)> {
+    for (index, stream) in streams.iter_mut().enumerate() {
+        if let Poll::Ready(received) = stream.socket.poll_receive(context) {
+            return Poll::Ready((index, received));
+        }
+    }
+    Poll::Pending
+}

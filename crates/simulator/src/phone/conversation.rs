@@ -1,0 +1,148 @@
+//! Who says what, one turn after the other.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::line::{FRAME, Frame};
+use super::{Party, Turn};
+use crate::voice::{SpokenWord, speak};
+
+/// Whether the callee can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Callee {
+    /// Is not on the phone and will not be.
+    Absent,
+    /// May still come to the phone.
+    Expected,
+    /// Is on the phone.
+    Present,
+}
+
+/// The turns of a call: each is said when its time has come and its party is on the phone.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    turns: VecDeque<Turn>,
+    speaking: Option<(Party, Voicing)>,
+    /// Since the last turn ended, or since the conversation began.
+    silence: Duration,
+}
+
+impl Conversation {
+    pub(super) fn new(turns: Vec<Turn>) -> Self {
+        Self {
+            turns: turns.into(),
+            speaking: None,
+            silence: Duration::ZERO,
+        }
+    }
+
+    /// Speaks for 20 ms into the frame of whoever speaks. `at` is the position of these frames,
+    /// `ended` gets the words whose last sample is in them.
+    pub(super) fn advance(
+        &mut self,
+        at: u64,
+        callee: Callee,
+        inbound: &mut Frame,
+        outbound: &mut Frame,
+        ended: &mut Vec<(Party, SpokenWord)>,
+    ) {
+        if self.speaking.is_none() {
+            self.speaking = self
+                .next_turn(callee)
+                .map(|turn| (turn.party, Voicing::of(turn, at)));
+        }
+        let Some((party, voicing)) = &mut self.speaking else {
+            self.silence += FRAME;
+            return;
+        };
+        let frame = match party {
+            Party::Caller => inbound,
+            Party::Callee => outbound,
+        };
+        voicing.fill(frame, |word| ended.push((*party, word)));
+        if voicing.is_over() {
+            self.speaking = None;
+            self.silence = Duration::ZERO;
+        }
+    }
+
+    fn next_turn(&mut self, callee: Callee) -> Option<Turn> {
+        self.turns.pop_front_if(|turn| {
+            let is_there = turn.party == Party::Caller || callee == Callee::Present;
+            is_there && self.silence >= turn.pause
+        })
+    }
+
+    /// Whether nothing will be said any more, if the callee stays where it is.
+    pub(super) fn is_over(&self, callee: Callee) -> bool {
+        self.speaking.is_none()
+            && self
+                .turns
+                .front()
+                .is_none_or(|turn| turn.party == Party::Callee && callee == Callee::Absent)
+    }
+
+    pub(super) fn is_speaking(&self) -> bool {
+        self.speaking.is_some()
+    }
+
+    /// Turns not begun.
+    pub(super) fn turns_left(&self) -> usize {
+        self.turns.len()
+    }
+}
+
+/// Audio that is being said, and where its words stand on the line.
+#[derive(Debug)]
+pub(super) struct Voicing {
+    rest: Bytes,
+    /// Position of the first sample of `rest`.
+    at: u64,
+    /// The words not yet ended, by position.
+    words: VecDeque<SpokenWord>,
+}
+
+impl Voicing {
+    /// Says a turn, from position `at`.
+    fn of(turn: Turn, at: u64) -> Self {
+        match turn.audio {
+            Some(rest) => Self {
+                rest,
+                at,
+                words: VecDeque::new(),
+            },
+            None => Self::speak(&turn.text, at),
+        }
+    }
+
+    /// Speaks a text, from position `at`.
+    pub(super) fn speak(text: &str, at: u64) -> Self {
+        let speech = speak(text);
+        let placed = |word: SpokenWord| SpokenWord {
+            start: at + word.start,
+            end: at + word.end,
+            ..word
+        };
+        Self {
+            rest: speech.ulaw.into(),
+            at,
+            words: speech.words.into_iter().map(placed).collect(),
+        }
+    }
+
+    /// Says the next samples at the beginning of `frame`, and tells the words that end in it.
+    pub(super) fn fill(&mut self, frame: &mut Frame, mut ended: impl FnMut(SpokenWord)) {
+        let said = self.rest.split_to(self.rest.len().min(frame.len()));
+        frame[..said.len()].copy_from_slice(&said);
+        self.at += said.len() as u64;
+        while let Some(word) = self.words.pop_front_if(|word| word.end <= self.at) {
+            ended(word);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+}

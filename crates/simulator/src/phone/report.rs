@@ -1,0 +1,108 @@
+//! What the phone tells when the call is over.
+
+use std::time::{Duration, Instant};
+
+use sidetone_twilio::stream::MediaTrack;
+use sidetone_twilio::{CallSid, StreamSid};
+
+use super::Party;
+
+/// What became of the call.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which call.
+    pub call_sid: CallSid,
+    /// The words that left the phone whole on a stream, by either side, in order of their ends.
+    /// What `<Say>` says on the outbound track is among them.
+    pub spoken: Vec<Spoken>,
+    /// The words the caller heard whole: what a bidirectional stream played, what `<Say>` said and
+    /// what the callee said.
+    pub heard: Vec<HeardWord>,
+    /// Audio that bidirectional streams sent and that was played, in samples of 8000 Hz.
+    pub played_samples: u64,
+    /// The streams, in order of their end. One that never opened is among the alerts only.
+    pub streams: Vec<StreamReport>,
+    /// What Twilio's debugger would show, in order.
+    pub alerts: Vec<Alert>,
+    /// Requests, answers and faults worth telling, in order.
+    pub notes: Vec<String>,
+    /// How the call ended.
+    pub end: End,
+    /// How long it lasted, from the first request.
+    pub duration: Duration,
+}
+
+/// A word that left the phone.
+#[derive(Clone, Debug)]
+pub struct Spoken {
+    /// On which track.
+    pub party: Party,
+    /// Lower case, bare.
+    pub word: String,
+    /// Where it begins, in ms of call time: since the first frame of any track left.
+    pub start_ms: u64,
+    /// When its last frame left.
+    pub sent_at: Instant,
+}
+
+/// A word that the caller heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardWord {
+    /// Lower case, bare.
+    pub word: String,
+    /// As written, punctuation included.
+    pub text: String,
+    /// Where it begins, in ms of call time; 0 for what was heard before.
+    pub start_ms: u64,
+}
+
+/// What became of a stream that was open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamReport {
+    /// Which.
+    pub stream_sid: StreamSid,
+    /// The tracks it carried.
+    pub tracks: Vec<MediaTrack>,
+    /// Media messages that left.
+    pub frames: u64,
+    /// Media messages that were thrown away because the server read too slowly.
+    pub discarded_frames: u64,
+    /// Marks that came back to the server, played or cleared.
+    pub marks: u64,
+}
+
+/// An entry of Twilio's debugger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Twilio's code, as in 31951.
+    pub code: u32,
+    /// The stream it is about, if it is about one.
+    pub stream_sid: Option<StreamSid>,
+    /// What happened.
+    pub detail: String,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The conversation was over and the caller hung up.
+    CallerHungUp,
+    /// The call had lasted as long as it may.
+    TimeLimit,
+    /// There was no verb left.
+    DocumentEnded,
+    /// `<Hangup>`.
+    DocumentHungUp,
+    /// `<Reject>`.
+    Rejected,
+    /// The server closed the stream that a ws target is.
+    StreamClosed {
+        /// The code of its Close; `None`: it had none.
+        code: Option<u16>,
+        /// The reason it gave, which may be empty.
+        reason: String,
+    },
+    /// Something failed that Twilio answers with "an application error has occurred"; the last
+    /// alert says what.
+    ApplicationError,
+}

@@ -1,0 +1,188 @@
+//! The WebSocket of a media stream, opened as Twilio opens it.
+
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use http::header::{HeaderValue, USER_AGENT};
+use secrecy::{ExposeSecret, SecretString};
+use sidetone_twilio::signature;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use url::Url;
+
+use super::error::{HandshakeError, excerpt};
+
+/// How long a server may take to answer an upgrade.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the last message, the Close and the server's Close may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// An open stream's socket.
+#[derive(Debug)]
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// What came from the server.
+#[derive(Debug)]
+pub(super) enum Received {
+    Text(Utf8Bytes),
+    Binary,
+    /// The server closed the stream. Only [`Socket::drain`] remains to be done.
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
+    /// The connection is lost, under Twilio's code.
+    Broken {
+        code: u32,
+        detail: String,
+    },
+}
+
+impl Socket {
+    /// Opens a stream; the handshake is signed when a token is known.
+    pub(super) async fn open(
+        url: Url,
+        auth_token: Option<SecretString>,
+    ) -> Result<Self, HandshakeError> {
+        let protocol = |error| HandshakeError::Protocol(Box::new(error));
+        let mut request = url.as_str().into_client_request().map_err(protocol)?;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static("Twilio.TmeWs/1.0"));
+        if let Some(token) = auth_token {
+            let no_params: [(&str, &str); 0] = [];
+            let signature = signature::sign(token.expose_secret(), url.as_str(), &no_params);
+            let value = HeaderValue::from_str(&signature).expect("base64 is a header value");
+            headers.insert(signature::HEADER, value);
+        }
+        let config = WebSocketConfig::default()
+            // The default of 128 KiB is allocated for every stream.
+            .read_buffer_size(4 * 1024)
+            .write_buffer_size(4 * 1024)
+            .max_write_buffer_size(64 * 1024)
+            // A server may burst a whole answer in one message.
+            .max_message_size(Some(1024 * 1024))
+            .max_frame_size(Some(1024 * 1024));
+        let opening = connect_async_with_config(request, Some(config), true);
+        let opened = timeout(HANDSHAKE_LIMIT, opening).await;
+        let (socket, response) = opened
+            .map_err(|_| HandshakeError::TimedOut)?
+            .map_err(|error| handshake_error(error, &url))?;
+        let not_offered = ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
+        match not_offered
+            .into_iter()
+            .find(|name| response.headers().contains_key(*name))
+        {
+            Some(header) => Err(HandshakeError::NotOffered { header }),
+            None => Ok(Self(socket)),
+        }
+    }
+
+    /// Queues a message, to be sent at the next [`flush`](Self::flush). `false`: the server reads
+    /// so slowly that the message was thrown away. What is lost with the connection is told by
+    /// [`poll_receive`](Self::poll_receive).
+    pub(super) fn offer(&mut self, text: &str) -> bool {
+        let ready = poll_fn(|context| self.0.poll_ready_unpin(context)).now_or_never();
+        matches!(ready, Some(Ok(()))) && self.0.start_send_unpin(Message::text(text)).is_ok()
+    }
+
+    /// Sends what is queued as far as the server takes it; never waits.
+    pub(super) fn flush(&mut self) {
+        // A failure shows when the socket is read, and what is left is tried again with the
+        // next frame.
+        drop(self.0.flush().now_or_never());
+    }
+
+    pub(super) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            let received = match ready!(self.0.poll_next_unpin(context)) {
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Text(text))) => Received::Text(text),
+                Some(Ok(Message::Binary(_))) => Received::Binary,
+                Some(Ok(Message::Close(frame))) => closed(frame),
+                Some(Err(error)) => lost(&error),
+                None => closed(None),
+            };
+            return Poll::Ready(received);
+        }
+    }
+
+    /// Says `stop_message` and goodbye, and waits a moment for the server's own.
+    pub(super) async fn finish(mut self, stop_message: String) {
+        let goodbye = async {
+            self.0.feed(Message::text(stop_message)).await?;
+            self.0
+                .close(Some(CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "".into(),
+                }))
+                .await?;
+            self.read_to_end().await;
+            Ok::<(), tungstenite::Error>(())
+        };
+        // The stream is over however this ends.
+        drop(timeout(CLOSE_LIMIT, goodbye).await);
+    }
+
+    /// Answers the server's Close and waits a moment for the connection's end.
+    pub(super) async fn drain(mut self) {
+        drop(timeout(CLOSE_LIMIT, self.read_to_end()).await);
+    }
+
+    async fn read_to_end(&mut self) {
+        while let Some(Ok(_)) = self.0.next().await {}
+    }
+}
+
+fn handshake_error(error: tungstenite::Error, url: &Url) -> HandshakeError {
+    match error {
+        tungstenite::Error::Http(response) => HandshakeError::Status {
+            status: response.status(),
+            body: excerpt(response.body().as_deref().unwrap_or_default()),
+        },
+        tungstenite::Error::Io(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => HandshakeError::Refused(error),
+            // What rustls finds wrong comes as invalid data.
+            ErrorKind::InvalidData if url.scheme() == "wss" => HandshakeError::Tls(error),
+            ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => {
+                HandshakeError::Protocol(Box::new(error.into()))
+            }
+            _ => HandshakeError::Unreachable(error),
+        },
+        error => HandshakeError::Protocol(Box::new(error)),
+    }
+}
+
+fn closed(frame: Option<CloseFrame>) -> Received {
+    Received::Closed {
+        code: frame.as_ref().map(|frame| frame.code.into()),
+        reason: frame
+            .map(|frame| frame.reason.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+fn lost(error: &tungstenite::Error) -> Received {
+    let code = match error {
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+            return closed(None);
+        }
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => 31921,
+        tungstenite::Error::Io(_) | tungstenite::Error::Tls(_) => 31903,
+        // Everything else is a frame that is against RFC 6455 or larger than any server sends.
+        _ => 31924,
+    };
+    Received::Broken {
+        code,
+        detail: error.to_string(),
+    }
+}

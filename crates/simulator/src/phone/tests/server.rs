@@ -1,0 +1,214 @@
+//! A server on loopback that answers TwiML, and records requests and streams.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use sidetone_twilio::form::Form;
+use sidetone_twilio::stream::{Incoming, outgoing};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::voice::speak;
+
+/// Runs until it is dropped.
+pub(super) struct Server {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    task: AbortHandle,
+}
+
+#[derive(Default)]
+struct Shared {
+    answers: HashMap<String, Answer>,
+    plays: Option<String>,
+    requests: Vec<Request>,
+    streams: Vec<RecordedStream>,
+}
+
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) content_type: &'static str,
+    pub(super) body: String,
+}
+
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) form: Form,
+}
+
+#[derive(Clone)]
+pub(super) struct RecordedStream {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) messages: Vec<String>,
+    pub(super) close_code: Option<u16>,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let router = Router::new()
+            .route("/stream", any(accept_stream))
+            .fallback(post(answer))
+            .with_state(shared.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async { axum::serve(listener, router).await }).abort_handle();
+        Self {
+            address,
+            shared,
+            task,
+        }
+    }
+
+    pub(super) fn http(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(super) fn ws(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
+    /// Requests of `path` get this TwiML.
+    pub(super) fn answers(&self, path: &str, twiml: &str) {
+        self.answers_with(
+            path,
+            Answer {
+                content_type: "text/xml",
+                body: twiml.into(),
+            },
+        );
+    }
+
+    pub(super) fn answers_with(&self, path: &str, answer: Answer) {
+        self.shared
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.into(), answer);
+    }
+
+    /// A stream says things it may not, plays this, and closes once it was played.
+    pub(super) fn plays(&self, text: &str) {
+        self.shared.lock().unwrap().plays = Some(text.into());
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.shared.lock().unwrap().requests.clone()
+    }
+
+    pub(super) fn forms(&self, path: &str) -> Vec<Form> {
+        let requests = self.requests().into_iter();
+        requests
+            .filter(|request| request.path == path)
+            .map(|request| request.form)
+            .collect()
+    }
+
+    #[track_caller]
+    pub(super) fn form(&self, path: &str) -> Form {
+        self.forms(path).pop().expect("the path was requested")
+    }
+
+    pub(super) fn stream(&self, index: usize) -> RecordedStream {
+        self.shared.lock().unwrap().streams[index].clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Mutex<Shared>>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = Form::parse(&body).unwrap();
+    let mut shared = shared.lock().unwrap();
+    let path = uri.path().to_owned();
+    let answer = shared.answers.get(&path).cloned();
+    shared.requests.push(Request {
+        path,
+        headers,
+        form,
+    });
+    match answer {
+        Some(answer) => ([(CONTENT_TYPE, answer.content_type)], answer.body).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn accept_stream(
+    State(shared): State<Arc<Mutex<Shared>>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let path = uri.to_string();
+    upgrade.on_upgrade(async move |socket| {
+        let plays = shared.lock().unwrap().plays.clone();
+        let (messages, close_code) = record(socket, plays).await;
+        let stream = RecordedStream {
+            path,
+            headers,
+            messages,
+            close_code,
+        };
+        shared.lock().unwrap().streams.push(stream);
+    })
+}
+
+/// What was received until the Close, and its code.
+async fn record(mut socket: WebSocket, plays: Option<String>) -> (Vec<String>, Option<u16>) {
+    let mut messages: Vec<String> = Vec::new();
+    let mut close_code = None;
+    while let Some(Ok(message)) = socket.recv().await {
+        let text = match message {
+            Message::Text(text) => text.to_string(),
+            Message::Close(frame) => {
+                close_code = frame.map(|frame| frame.code);
+                continue;
+            }
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => continue,
+        };
+        match (Incoming::parse(&text).unwrap(), &plays) {
+            (Incoming::Start(start), Some(words)) => {
+                let mut out = Vec::from([r#"{"event":"media"}"#.to_owned(), "?".to_owned()]);
+                let mut media = String::new();
+                outgoing::write_media(&mut media, &start.stream_sid, &speak(words).ulaw);
+                let mut mark = String::new();
+                outgoing::write_mark(&mut mark, &start.stream_sid, "said");
+                out.extend([media, mark]);
+                for text in out {
+                    socket.send(Message::text(text)).await.ok();
+                }
+                socket.send(Message::binary(&b"noise"[..])).await.ok();
+            }
+            (Incoming::Mark { .. }, _) => {
+                let frame = CloseFrame {
+                    code: 1000,
+                    reason: "enough".into(),
+                };
+                socket.send(Message::Close(Some(frame))).await.ok();
+            }
+            _ => {}
+        }
+        messages.push(text);
+    }
+    (messages, close_code)
+}

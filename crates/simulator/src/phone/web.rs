@@ -1,0 +1,213 @@
+//! Webhooks and callbacks, requested as Twilio requests them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder};
+use rustls::crypto::CryptoProvider;
+use secrecy::{ExposeSecret, SecretString};
+use sidetone_twilio::form::Form;
+use sidetone_twilio::signature;
+use sidetone_twilio::twiml::{Method, Response, Say, Verb};
+use url::Url;
+
+use super::dice::Dice;
+use super::error::{WebhookError, excerpt};
+
+/// How long a webhook may take, its body included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// Makes requests in Twilio's name.
+#[derive(Debug)]
+pub(super) struct Web {
+    auth_token: Option<SecretString>,
+    plain: Option<Client>,
+    secure: Option<Client>,
+}
+
+/// A document to follow.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Where it came from; its relative URLs are relative to that.
+    pub(super) url: Url,
+    pub(super) response: Response,
+}
+
+impl Web {
+    pub(super) fn new(auth_token: Option<SecretString>) -> Self {
+        Self {
+            auth_token,
+            plain: None,
+            secure: None,
+        }
+    }
+
+    /// Asks a voice webhook what to do.
+    pub(super) fn fetch(
+        &mut self,
+        url: Url,
+        method: Method,
+        form: &Form,
+        dice: &mut Dice,
+    ) -> impl Future<Output = Result<Document, WebhookError>> + Send + use<> {
+        let request = self.request(&url, method, form, dice);
+        async move {
+            let response = twiml(answer(request?).await?)?;
+            Ok(Document { url, response })
+        }
+    }
+
+    /// Tells a status callback; its answer does not matter but for its status.
+    pub(super) fn tell(
+        &mut self,
+        url: &Url,
+        method: Method,
+        form: &Form,
+        dice: &mut Dice,
+    ) -> impl Future<Output = Result<(), WebhookError>> + Send + use<> {
+        let request = self.request(url, method, form, dice);
+        async move { answer(request?).await.map(drop) }
+    }
+
+    /// A signed request with the headers that real ones have.
+    fn request(
+        &mut self,
+        url: &Url,
+        method: Method,
+        form: &Form,
+        dice: &mut Dice,
+    ) -> Result<RequestBuilder, WebhookError> {
+        let client = self.client(url).map_err(WebhookError::Unreachable)?;
+        let mut request = match method {
+            Method::Post => client
+                .post(url.clone())
+                .header(
+                    CONTENT_TYPE,
+                    "application/x-www-form-urlencoded; charset=UTF-8",
+                )
+                .body(form.encode()),
+            Method::Get => client.get(with_query(url, form)),
+        };
+        if let Some(token) = &self.auth_token {
+            let token = token.expose_secret();
+            let signature = match method {
+                Method::Post => signature::sign(token, signed(url.clone()).as_str(), form.pairs()),
+                Method::Get => {
+                    let no_params: [(&str, &str); 0] = [];
+                    signature::sign(token, signed(with_query(url, form)).as_str(), &no_params)
+                }
+            };
+            request = request.header(signature::HEADER, signature);
+        }
+        Ok(request
+            .header(USER_AGENT, "TwilioProxy/1.1")
+            .header(ACCEPT, "*/*")
+            .header("I-Twilio-Idempotency-Token", dice.uuid())
+            .header("X-Home-Region", "us1")
+            .header(CONNECTION, "close"))
+    }
+
+    fn client(&mut self, url: &Url) -> Result<Client, reqwest::Error> {
+        let builder = Client::builder()
+            .timeout(ANSWER_LIMIT)
+            .redirect(Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0);
+        let (slot, builder) = if url.scheme() == "https" {
+            (&mut self.secure, builder)
+        } else {
+            // Without TLS no certificates are needed, and there may be none on the machine.
+            (&mut self.plain, builder.tls_certs_only([]))
+        };
+        if slot.is_none() {
+            if CryptoProvider::get_default().is_none() {
+                // Fails when another thread was quicker, and its provider is as good.
+                drop(rustls::crypto::ring::default_provider().install_default());
+            }
+            *slot = Some(builder.build()?);
+        }
+        Ok(slot.clone().expect("filled above"))
+    }
+}
+
+/// The URL as Twilio signs it: of https without its port.
+fn signed(mut url: Url) -> Url {
+    if url.scheme() == "https" {
+        url.set_port(None)
+            .expect("an https URL can do without a port");
+    }
+    url
+}
+
+fn with_query(url: &Url, form: &Form) -> Url {
+    let mut url = url.clone();
+    let query = match url.query() {
+        Some(query) if !query.is_empty() => format!("{query}&{}", form.encode()),
+        _ => form.encode(),
+    };
+    url.set_query(Some(&query));
+    url
+}
+
+/// What a webhook answered with a status of 2xx.
+struct Answer {
+    content_type: Option<String>,
+    body: Vec<u8>,
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer, WebhookError> {
+    let mut response = request.send().await.map_err(transport_error)?;
+    let status = response.status();
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(transport_error)? {
+        if body.len() + part.len() > Response::MAX_BYTES {
+            return Err(WebhookError::TooLong);
+        }
+        body.extend_from_slice(&part);
+    }
+    if !status.is_success() {
+        return Err(WebhookError::Refused {
+            status,
+            body: excerpt(&body),
+        });
+    }
+    Ok(Answer { content_type, body })
+}
+
+fn transport_error(error: reqwest::Error) -> WebhookError {
+    if error.is_timeout() {
+        WebhookError::TimedOut
+    } else {
+        WebhookError::Unreachable(error.without_url())
+    }
+}
+
+/// The document in an answer. Plain text is one too: Twilio speaks it.
+fn twiml(answer: Answer) -> Result<Response, WebhookError> {
+    let content_type = answer.content_type.unwrap_or_default();
+    let media_type = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let text = String::from_utf8(answer.body).map_err(|_| WebhookError::NotText)?;
+    match media_type.as_str() {
+        "text/xml" | "application/xml" | "text/html" => Ok(Response::parse(&text)?),
+        "text/plain" => Ok(Response {
+            verbs: vec![Verb::Say(Say::new(text))],
+        }),
+        "" => Err(WebhookError::ContentType {
+            found: "of nothing".into(),
+        }),
+        _ => Err(WebhookError::ContentType {
+            found: format!("`{media_type}`"),
+        }),
+    }
+}
