@@ -1,0 +1,218 @@
+//! Dialing Deepgram: one handshake, whatever comes of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Client, Response, Upgraded};
+use secrecy::ExposeSecret;
+use sidetone_deepgram::error::words;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::config;
+
+use super::socket::READ_BUFFER_BYTES;
+
+/// From the first packet to the answer.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handshakes at the same time: after an outage every call wants one, and a storm would bring the
+/// next outage.
+const MAX_HANDSHAKES: usize = 20;
+
+/// How long a call waits for its turn before it backs off.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a refusal is read, and for how long.
+const MAX_REFUSAL_BYTES: usize = 8 * 1024;
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest message of Deepgram that is taken: results of minutes of fast speech stay far below.
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Audio goes out once per wake-up, not once per frame; what cannot be sent waits up to a limit
+/// that is half a minute of stereo, long after the connection counts as lost.
+const WRITE_BUFFER_BYTES: usize = 8 * 1024;
+const MAX_WRITE_BUFFER_BYTES: usize = 256 * 1024;
+
+/// An open connection to Deepgram.
+pub(super) type DeepgramSocket = WebSocketStream<Upgraded>;
+
+/// Opens connections to Deepgram's live transcription.
+pub(crate) struct Dialer {
+    client: Client,
+    url: String,
+    authorization: HeaderValue,
+    turns: Semaphore,
+}
+
+/// No connection to Deepgram can ever be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialerError {
+    /// The key holds characters that no HTTP header may hold.
+    #[error("the Deepgram API key holds characters that no key has: look at DEEPGRAM_API_KEY")]
+    Key,
+    /// TLS is not to be had: usually a machine without certificates.
+    #[error("no TLS client could be made; are the system's CA certificates installed?")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// What became of a handshake.
+pub(super) struct Opened {
+    pub(super) socket: DeepgramSocket,
+    /// `dg-request-id`.
+    pub(super) request_id: Option<String>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DialError {
+    /// Deepgram said no.
+    Refused {
+        status: u16,
+        /// Deepgram's own.
+        words: String,
+        retry_after: Option<Duration>,
+    },
+    /// Deepgram was not reached, or did not speak WebSocket.
+    Failed(String),
+}
+
+impl Dialer {
+    pub(crate) fn new(deepgram: &config::Deepgram) -> Result<Self, DialerError> {
+        let plain = matches!(deepgram.url.scheme(), "ws" | "http");
+        let mut authorization =
+            HeaderValue::try_from(format!("Token {}", deepgram.api_key.expose_secret()))
+                .map_err(|_| DialerError::Key)?;
+        authorization.set_sensitive(true);
+        // A program that embeds the gateway may have chosen a provider; otherwise it is ring.
+        let _chosen_before = rustls::crypto::ring::default_provider()
+            .install_default()
+            .is_err();
+        let mut client = Client::builder()
+            .user_agent(concat!("sidetone/", env!("CARGO_PKG_VERSION")))
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .tcp_nodelay(true);
+        if plain {
+            // Loading the system's certificates fails on a machine that has none.
+            client = client.tls_certs_only([]);
+        }
+        let scheme = if plain { "http" } else { "https" };
+        let mut base = deepgram.url.as_str();
+        base = base
+            .split_once(':')
+            .map_or(base, |(_, rest)| rest)
+            .trim_end_matches('/');
+        Ok(Self {
+            client: client.build().map_err(DialerError::Tls)?,
+            url: format!("{scheme}:{base}/v1/listen"),
+            authorization,
+            turns: Semaphore::new(MAX_HANDSHAKES),
+        })
+    }
+
+    /// Opens a connection with the given query. Dropping the future gives it up.
+    pub(super) async fn dial(self: Arc<Self>, query: String) -> Result<Opened, DialError> {
+        let failed = |reason: &str| DialError::Failed(reason.to_owned());
+        let turn = timeout(TURN_TIMEOUT, self.turns.acquire())
+            .await
+            .map_err(|_| failed("too many connections to Deepgram are being made"))?;
+        let _turn = turn.expect("the semaphore is never closed");
+        timeout(HANDSHAKE_TIMEOUT, self.handshake(&query))
+            .await
+            .map_err(|_| failed("Deepgram did not answer within 10 s"))?
+    }
+
+    async fn handshake(&self, query: &str) -> Result<Opened, DialError> {
+        let key = generate_key();
+        let response = self
+            .client
+            .get(format!("{}?{query}", self.url))
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, &key)
+            .send()
+            .await
+            .map_err(|error| DialError::Failed(cause(&error)))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refusal(response).await);
+        }
+        let accepted = text_of(response.headers(), header::SEC_WEBSOCKET_ACCEPT.as_str());
+        if accepted != Some(&derive_accept_key(key.as_bytes())) {
+            let reason = "the answer to the handshake is not of a WebSocket server";
+            return Err(DialError::Failed(reason.to_owned()));
+        }
+        let request_id = text_of(response.headers(), "dg-request-id").map(str::to_owned);
+        let upgraded = response
+            .upgrade()
+            .await
+            .map_err(|error| DialError::Failed(cause(&error)))?;
+        let mut config = WebSocketConfig::default();
+        config.read_buffer_size = READ_BUFFER_BYTES;
+        config.write_buffer_size = WRITE_BUFFER_BYTES;
+        config.max_write_buffer_size = MAX_WRITE_BUFFER_BYTES;
+        config.max_message_size = Some(MAX_MESSAGE_BYTES);
+        config.max_frame_size = Some(MAX_MESSAGE_BYTES);
+        let socket = DeepgramSocket::from_raw_socket(upgraded, Role::Client, Some(config)).await;
+        Ok(Opened { socket, request_id })
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn refusal(mut response: Response) -> DialError {
+    let status = response.status().as_u16();
+    let retry_after = text_of(response.headers(), header::RETRY_AFTER.as_str())
+        .and_then(|seconds| seconds.trim().parse().ok())
+        .map(Duration::from_secs);
+    let dg_error = text_of(response.headers(), "dg-error").map(str::to_owned);
+    let mut body = Vec::new();
+    // What has arrived by then says enough; the header may say it all.
+    let _complete = timeout(REFUSAL_TIMEOUT, async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = MAX_REFUSAL_BYTES - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == MAX_REFUSAL_BYTES {
+                break;
+            }
+        }
+    })
+    .await
+    .is_ok();
+    DialError::Refused {
+        status,
+        words: words(dg_error.as_deref(), &body),
+        retry_after,
+    }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The innermost error: "Connection refused" says more than what reqwest was about to do.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

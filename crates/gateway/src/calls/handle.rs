@@ -1,0 +1,257 @@
+//! One call as others see it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sidetone_audio::Track;
+use sidetone_call::event::{Call, EventData, Transcript};
+use sidetone_call::log::{Cursor, Entry, EventLog, Read};
+use sidetone_twilio::{CallSid, StreamSid};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use super::lock;
+use super::messages::{MessageReader, Messages};
+use super::task::Inbox;
+use super::writer::Writer;
+
+/// How long [`CallHandle::tell`] waits for a task that is busy.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What others may tell a call's task.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Twilio's `stream-stopped` (or `stream-error`) callback.
+    StreamStopped(StreamSid),
+    /// Twilio's call status callback.
+    Status {
+        /// `ringing`, `in-progress`, `completed` …
+        status: String,
+        /// `SipResponseCode`.
+        sip_code: Option<u16>,
+    },
+}
+
+/// One call: its snapshot, its event log, its Deepgram messages.
+#[derive(Debug)]
+pub struct CallHandle {
+    call_sid: CallSid,
+    answered_here: bool,
+    created: Instant,
+    /// Milliseconds from `created` to the newest media message, plus one; 0 before the first.
+    last_media_ms: AtomicU64,
+    record: Mutex<Record>,
+    changed: watch::Sender<u64>,
+    messages: Arc<Messages>,
+    inbox: Mutex<Option<mpsc::Sender<Inbox>>>,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+struct Record {
+    log: EventLog,
+    call: Arc<Call>,
+    /// Events the archive does not have yet, each with its call as of that event. As long as the
+    /// archive answers it holds a handful; an archive that is away closes the node to new calls.
+    unstored: VecDeque<(Arc<Entry>, Arc<Call>)>,
+    /// Whether the writer knows that something is unstored.
+    announced: bool,
+    appended: u64,
+}
+
+impl CallHandle {
+    /// A call whose log goes on after `call.last_seq`.
+    pub(super) fn new(call: Call, answered_here: bool, writer: Writer) -> Self {
+        Self {
+            call_sid: call.call_sid.clone(),
+            answered_here,
+            created: Instant::now(),
+            last_media_ms: AtomicU64::new(0),
+            record: Mutex::new(Record {
+                log: EventLog::new(call.call_sid.clone(), call.last_seq),
+                appended: call.last_seq,
+                call: Arc::new(call),
+                unstored: VecDeque::new(),
+                announced: false,
+            }),
+            changed: watch::Sender::new(0),
+            messages: Arc::default(),
+            inbox: Mutex::new(None),
+            writer,
+        }
+    }
+
+    /// Which call.
+    pub fn call_sid(&self) -> &CallSid {
+        &self.call_sid
+    }
+
+    /// The call as it stands, at most a quarter of a second old.
+    pub fn snapshot(&self) -> Arc<Call> {
+        let mut record = lock(&self.record);
+        let last_seq = record.log.last_seq();
+        if record.call.last_seq != last_seq {
+            Arc::make_mut(&mut record.call).last_seq = last_seq;
+        }
+        Arc::clone(&record.call)
+    }
+
+    /// Reads its log.
+    pub fn read(&self, cursor: &mut Cursor, max: usize) -> Read {
+        lock(&self.record).log.read(cursor, max)
+    }
+
+    /// A cursor at the log's end.
+    pub fn end(&self) -> Cursor {
+        lock(&self.record).log.end()
+    }
+
+    /// Changes whenever `read` may have something new.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Deepgram's messages from now on.
+    pub fn messages(&self) -> MessageReader {
+        self.messages.reader()
+    }
+
+    /// Since the newest media message; `None` before the first.
+    pub fn since_media(&self) -> Option<Duration> {
+        let last_ms = self.last_media_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(
+            self.created
+                .elapsed()
+                .saturating_sub(Duration::from_millis(last_ms)),
+        )
+    }
+
+    /// Whether the voice webhook of this node answered the call: its streams must prove it.
+    pub(super) fn answered_here(&self) -> bool {
+        self.answered_here
+    }
+
+    /// Tells the call's task; waits at most a second for room. False when the call is over.
+    pub async fn tell(&self, command: Command) -> bool {
+        self.send(Inbox::Command(command)).await
+    }
+
+    /// Tells the call's task to end the call cleanly.
+    pub(super) async fn shut_down(&self) -> bool {
+        self.send(Inbox::ShutDown).await
+    }
+
+    async fn send(&self, message: Inbox) -> bool {
+        let Some(inbox) = lock(&self.inbox).clone() else {
+            return false;
+        };
+        matches!(timeout(TELL_TIMEOUT, inbox.send(message)).await, Ok(Ok(())))
+    }
+
+    /// Whether no task runs the call.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.inbox).is_none()
+    }
+
+    /// Whether the archive has every event.
+    pub(super) fn is_stored(&self) -> bool {
+        let record = lock(&self.record);
+        record.log.last_seq() == record.appended
+    }
+
+    /// Waits until the archive has every event.
+    pub(super) async fn stored(&self) {
+        let mut changed = self.changed();
+        while !self.is_stored() {
+            changed
+                .changed()
+                .await
+                .expect("the handle holds the sender");
+        }
+    }
+}
+
+/// What the call's task does with it.
+impl CallHandle {
+    /// Connects the handle with a task, or with none.
+    pub(super) fn set_inbox(&self, inbox: Option<mpsc::Sender<Inbox>>) {
+        self.messages.set_ended(inbox.is_none());
+        *lock(&self.inbox) = inbox;
+    }
+
+    /// The way to the task, while there is one.
+    pub(super) fn inbox(&self) -> Option<mpsc::Sender<Inbox>> {
+        lock(&self.inbox).clone()
+    }
+
+    /// Appends a durable event with the call as of it. It is seen once it is stored.
+    pub(super) fn append(self: &Arc<Self>, at: Timestamp, data: EventData, call: &Call) {
+        let mut record = lock(&self.record);
+        let entry = record.log.append(at, data);
+        record.appended = entry.event.seq;
+        let mut call = call.clone();
+        call.last_seq = entry.event.seq;
+        record.call = Arc::new(call);
+        let stored_with = Arc::clone(&record.call);
+        record.unstored.push_back((entry, stored_with));
+        let announce = !std::mem::replace(&mut record.announced, true);
+        drop(record);
+        if announce {
+            self.writer.announce(Arc::clone(self));
+        }
+    }
+
+    /// Sets or empties a track's interim.
+    pub(super) fn interim(&self, at: Timestamp, track: Track, transcript: Option<Transcript>) {
+        lock(&self.record).log.interim(at, track, transcript);
+        self.wake_readers();
+    }
+
+    /// Passes on a message of Deepgram.
+    pub(super) fn message(&self, message: String) {
+        self.messages.push(message);
+    }
+
+    /// A media message came. Costs one store.
+    pub(super) fn media(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.created).as_millis();
+        let since_ms = u64::try_from(since).unwrap_or(u64::MAX - 1);
+        self.last_media_ms.store(since_ms + 1, Ordering::Relaxed);
+    }
+
+    /// Shows the call as it stands.
+    pub(super) fn refresh(&self, call: &Call) {
+        lock(&self.record).call = Arc::new(call.clone());
+    }
+
+    fn wake_readers(&self) {
+        self.changed
+            .send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+/// What the writer does with it.
+impl CallHandle {
+    /// Moves at most `room` events to `batch`. True when more are left; else the next event
+    /// announces the call again.
+    pub(super) fn take_unstored(
+        &self,
+        batch: &mut Vec<(Arc<Entry>, Arc<Call>)>,
+        room: usize,
+    ) -> bool {
+        let mut record = lock(&self.record);
+        let count = record.unstored.len().min(room);
+        batch.extend(record.unstored.drain(..count));
+        record.announced = !record.unstored.is_empty();
+        record.announced
+    }
+
+    /// Everything taken up to `seq` is stored: readers may see it.
+    pub(super) fn mark_stored(&self, seq: u64) {
+        lock(&self.record).log.stored(seq);
+        self.wake_readers();
+    }
+}

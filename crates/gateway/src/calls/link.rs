@@ -1,0 +1,213 @@
+//! One connection to Deepgram, from its handshake to its end, without ever blocking its call.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use sidetone_call::engine::LinkKey;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::dialer::{DeepgramSocket, DialError, Dialer, Opened};
+
+/// A connection that takes nothing for this long is lost.
+const BLOCKED: Duration = Duration::from_secs(5);
+
+/// One connection to Deepgram.
+pub(super) struct LinkConnection {
+    pub(super) link: LinkKey,
+    pub(super) generation: u32,
+    state: State,
+}
+
+/// What happened on a connection.
+pub(super) enum LinkEvent {
+    Opened {
+        request_id: Option<String>,
+    },
+    Refused {
+        status: u16,
+        words: String,
+        retry_after: Option<Duration>,
+    },
+    Text(Utf8Bytes),
+    Pong,
+    /// The last one.
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
+}
+
+enum State {
+    Dialing(Pin<Box<dyn Future<Output = Result<Opened, DialError>> + Send>>),
+    Open(Box<Open>),
+}
+
+struct Open {
+    socket: DeepgramSocket,
+    /// Whether something waits to be flushed.
+    unflushed: bool,
+    blocked_since: Option<Instant>,
+    /// Why nothing can be sent any more.
+    broken: Option<String>,
+}
+
+impl LinkConnection {
+    /// Begins to dial.
+    pub(super) fn dial(link: LinkKey, generation: u32, dialer: Arc<Dialer>, query: String) -> Self {
+        Self {
+            link,
+            generation,
+            state: State::Dialing(Box::pin(dialer.dial(query))),
+        }
+    }
+
+    /// What happened next. After `Refused` and `Closed` there is nothing more.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<LinkEvent> {
+        let open = match &mut self.state {
+            State::Open(open) => open,
+            State::Dialing(dialing) => {
+                return Poll::Ready(match ready!(dialing.as_mut().poll(cx)) {
+                    Ok(Opened { socket, request_id }) => {
+                        self.state = State::Open(Box::new(Open::new(socket)));
+                        LinkEvent::Opened { request_id }
+                    }
+                    Err(DialError::Refused {
+                        status,
+                        words,
+                        retry_after,
+                    }) => LinkEvent::Refused {
+                        status,
+                        words,
+                        retry_after,
+                    },
+                    Err(DialError::Failed(reason)) => LinkEvent::Closed { code: None, reason },
+                });
+            }
+        };
+        open.poll_event(cx, now)
+    }
+
+    /// Sends what was queued, as far as the connection takes it.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, now: Instant) {
+        if let State::Open(open) = &mut self.state {
+            open.poll_flush(cx, now);
+        }
+    }
+
+    /// When a connection that takes nothing counts as lost.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Dialing(_) => None,
+            State::Open(open) => open.blocked_since.map(|since| since + BLOCKED),
+        }
+    }
+
+    pub(super) fn send_audio(&mut self, audio: Bytes) {
+        self.send(Message::Binary(audio));
+    }
+
+    pub(super) fn send_text(&mut self, text: &'static str) {
+        self.send(Message::Text(Utf8Bytes::from_static(text)));
+    }
+
+    pub(super) fn ping(&mut self) {
+        self.send(Message::Ping(Bytes::new()));
+    }
+
+    /// Drops the connection, with a Close if that can be sent at once.
+    pub(super) fn close(mut self, cx: &mut Context<'_>, now: Instant) {
+        self.send(Message::Close(Some(CloseFrame {
+            code: CloseCode::Normal,
+            reason: Utf8Bytes::default(),
+        })));
+        self.poll_flush(cx, now);
+    }
+
+    /// Queues a message. A failure is told by the next `poll_event`.
+    fn send(&mut self, message: Message) {
+        if let State::Open(open) = &mut self.state {
+            // tungstenite takes messages up to its limit, ready or not.
+            if let Err(error) = open.socket.start_send_unpin(message) {
+                open.broken.get_or_insert_with(|| reason_of(&error));
+            }
+            open.unflushed = true;
+        }
+    }
+}
+
+impl Open {
+    fn new(socket: DeepgramSocket) -> Self {
+        Self {
+            socket,
+            unflushed: false,
+            blocked_since: None,
+            broken: None,
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<LinkEvent> {
+        let closed = |code, reason: String| Poll::Ready(LinkEvent::Closed { code, reason });
+        if let Some(reason) = self.broken.take() {
+            return closed(None, reason);
+        }
+        if self
+            .blocked_since
+            .is_some_and(|since| now >= since + BLOCKED)
+        {
+            return closed(None, "Deepgram has taken no audio for 5 s".to_owned());
+        }
+        loop {
+            return match ready!(self.socket.poll_next_unpin(cx)) {
+                Some(Ok(Message::Text(text))) => Poll::Ready(LinkEvent::Text(text)),
+                Some(Ok(Message::Pong(_))) => Poll::Ready(LinkEvent::Pong),
+                Some(Ok(Message::Close(frame))) => {
+                    // Sends the answering Close, if that can be sent at once.
+                    self.unflushed = true;
+                    self.poll_flush(cx, now);
+                    match frame {
+                        Some(frame) => closed(Some(frame.code.into()), frame.reason.to_string()),
+                        None => closed(None, "Deepgram closed the connection".to_owned()),
+                    }
+                }
+                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Frame(_))) => continue,
+                Some(Err(error)) => closed(None, reason_of(&error)),
+                None => closed(None, "Deepgram closed the connection".to_owned()),
+            };
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, now: Instant) {
+        if !self.unflushed {
+            return;
+        }
+        match self.socket.poll_flush_unpin(cx) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
+                self.blocked_since = None;
+            }
+            Poll::Ready(Err(error)) => {
+                self.unflushed = false;
+                self.broken.get_or_insert_with(|| reason_of(&error));
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending => {
+                self.blocked_since.get_or_insert(now);
+            }
+        }
+    }
+}
+
+fn reason_of(error: &Error) -> String {
+    match error {
+        Error::WriteBufferFull(_) => "Deepgram takes audio too slowly".to_owned(),
+        Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,321 @@
+//! The task of a call: it owns the call's sockets and its engine.
+//!
+//! Everything is polled in place: a frame goes from Twilio's socket through the engine to
+//! Deepgram's without a channel, and nothing it waits for keeps it from reading the rest.
+
+mod outputs;
+mod streams;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use ring::rand::{SecureRandom, SystemRandom};
+use sidetone_call::engine::{self, Engine, Setup, StreamStart, Summary};
+use sidetone_call::event::{Call, EndReason, EventData, Status};
+use sidetone_twilio::CallSid;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use self::streams::Stream;
+use super::link::LinkConnection;
+use super::socket::StreamSocket;
+use super::{CallHandle, Calls, Command, Dialer, report};
+use crate::config::Config;
+use crate::metrics::Metrics;
+
+/// How often the call as others see it is brought up to date between events.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// How long an ended call waits for the archive before it gives its seat back. Its events are
+/// written all the same, whenever the archive is there again.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The timer's deadline while nothing is awaited; no call lasts as long.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What the tasks of all calls share.
+pub(crate) struct Services {
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Metrics,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) tasks: TaskTracker,
+    /// Ends every call's task where it stands.
+    pub(crate) kill: CancellationToken,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
+}
+
+/// A stream that has started and may come.
+pub(super) struct Arrival {
+    pub(super) call_sid: CallSid,
+    pub(super) profile: String,
+    pub(super) start: StreamStart,
+    pub(super) socket: StreamSocket,
+}
+
+/// What others send to a call's task.
+pub(super) enum Inbox {
+    Stream(Box<Arrival>),
+    Command(Command),
+    ShutDown,
+}
+
+/// A call while it is live.
+pub(super) struct CallTask {
+    services: Arc<Services>,
+    call_sid: CallSid,
+    profile: String,
+    engine: Engine,
+    streams: Vec<Stream>,
+    links: Vec<LinkConnection>,
+    /// The payload of the newest media message; its memory is used again for the next.
+    audio: Vec<u8>,
+    refresh_at: Instant,
+    over: bool,
+}
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy)]
+struct Now {
+    instant: Instant,
+    wall: Timestamp,
+}
+
+impl Now {
+    fn read() -> Self {
+        Self {
+            instant: Instant::now(),
+            wall: Timestamp::now(),
+        }
+    }
+
+    fn std(self) -> std::time::Instant {
+        self.instant.into_std()
+    }
+}
+
+impl CallTask {
+    /// A call with its first stream; one that goes on when there is a `former`.
+    pub(super) fn begin(services: Arc<Services>, arrival: Arrival, former: Option<&Call>) -> Self {
+        let now = Now::read();
+        let config = &services.config;
+        let listen = config.profiles.get(&arrival.profile).and_then(|profile| {
+            let listen = profile.listen.as_ref()?;
+            let interim_results = listen.params.interim_results();
+            Some(engine::Listen {
+                flush: listen.flush,
+                interim_results,
+            })
+        });
+        let setup = Setup {
+            call_sid: arrival.call_sid.clone(),
+            profile: arrival.profile.clone(),
+            former: former.cloned().map(Box::new),
+            listen,
+            limits: engine::Limits {
+                idle_timeout: config.limits.idle_timeout,
+                replay_window: config.limits.replay_window,
+                replay_rate: config.limits.replay_rate,
+            },
+            seed: random_seed(),
+        };
+        let mut task = Self {
+            call_sid: arrival.call_sid.clone(),
+            profile: arrival.profile.clone(),
+            engine: Engine::new(setup, now.std(), now.wall),
+            streams: Vec::with_capacity(1),
+            links: Vec::with_capacity(1),
+            audio: Vec::new(),
+            refresh_at: now.instant,
+            over: false,
+            services,
+        };
+        task.add_stream(now, arrival);
+        task
+    }
+
+    /// The call as its engine knows it.
+    pub(super) fn call(&self) -> &Call {
+        self.engine.call()
+    }
+
+    /// Runs the call until its last event is stored, and on when it is reopened meanwhile.
+    ///
+    /// A panic ends this call with reason `error` and nothing else.
+    pub(super) async fn run(
+        mut self,
+        calls: Arc<Calls>,
+        handle: Arc<CallHandle>,
+        mut inbox: mpsc::Receiver<Inbox>,
+    ) {
+        let services = Arc::clone(&self.services);
+        // A token of its own: polling one that all calls share would make them wait for each other.
+        let kill = services.kill.child_token();
+        loop {
+            self.report_stream();
+            let ended = AssertUnwindSafe(self.until_ended(&handle, &mut inbox)).catch_unwind();
+            let summary = match kill.run_until_cancelled(ended).await {
+                Some(Ok(())) => self.engine.summary(),
+                Some(Err(_)) => {
+                    error!(call_sid = %self.call_sid, "A fault of Sidetone ended the call.");
+                    services.metrics.call_panicked();
+                    cut_off(&handle, EndReason::Error);
+                    Summary::default()
+                }
+                None => {
+                    cut_off(&handle, EndReason::Shutdown);
+                    Summary::default()
+                }
+            };
+            self.leave_streams();
+            let call = handle.snapshot();
+            services
+                .metrics
+                .call_ended(call.end_reason.unwrap_or(EndReason::Error));
+            info!("{}", report::closing_line(&call, &summary));
+            if timeout(STORE_PATIENCE, handle.stored()).await.is_err() {
+                warn!(call_sid = %self.call_sid, "The end of the call is not stored yet.");
+            }
+            let Some(arrival) = calls.unseat(&handle, &mut inbox) else {
+                return;
+            };
+            self = Self::begin(Arc::clone(&services), *arrival, Some(&handle.snapshot()));
+            services.metrics.call_started();
+        }
+    }
+
+    async fn until_ended(&mut self, handle: &Arc<CallHandle>, inbox: &mut mpsc::Receiver<Inbox>) {
+        let never = Instant::now() + NEVER;
+        let mut timer = std::pin::pin!(sleep_until(never));
+        poll_fn(|cx| self.poll(cx, handle, inbox, timer.as_mut(), never)).await;
+    }
+
+    /// Handles whatever is ready, one thing after the other, until nothing is.
+    ///
+    /// A peer that sends without end uses up tokio's budget for the task, and the others get their
+    /// turn.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        handle: &Arc<CallHandle>,
+        inbox: &mut mpsc::Receiver<Inbox>,
+        mut timer: Pin<&mut Sleep>,
+        never: Instant,
+    ) -> Poll<()> {
+        loop {
+            self.drain(cx, handle);
+            if self.over {
+                return Poll::Ready(());
+            }
+            let mut busy = self.poll_inbox(cx, inbox);
+            self.drain(cx, handle);
+            busy |= self.poll_links(cx, handle);
+            busy |= self.poll_streams(cx, handle);
+            if busy {
+                continue;
+            }
+            let now = Now::read();
+            for link in &mut self.links {
+                link.poll_flush(cx, now.instant);
+            }
+            if now.instant >= self.refresh_at {
+                self.refresh_at = now.instant + REFRESH;
+                handle.refresh(self.engine.call());
+            }
+            let deadline = self.deadline().unwrap_or(never);
+            if deadline != timer.deadline() {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.engine.handle_timeout(now.std(), now.wall);
+        }
+    }
+
+    fn poll_inbox(&mut self, cx: &mut Context<'_>, inbox: &mut mpsc::Receiver<Inbox>) -> bool {
+        let Poll::Ready(Some(message)) = inbox.poll_recv(cx) else {
+            return false;
+        };
+        let now = Now::read();
+        match message {
+            Inbox::Stream(arrival) => {
+                self.add_stream(now, *arrival);
+                self.report_stream();
+            }
+            Inbox::Command(Command::StreamStopped(stream_sid)) => {
+                self.stop_stream(now, &stream_sid);
+            }
+            Inbox::Command(Command::Status { status, sip_code }) => {
+                self.engine
+                    .handle_call_status(now.std(), now.wall, &status, sip_code);
+            }
+            Inbox::ShutDown => self.engine.handle_shutdown(now.std(), now.wall),
+        }
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let links = self.links.iter().filter_map(LinkConnection::deadline);
+        let engine = self.engine.poll_timeout().map(Instant::from_std);
+        links.chain(engine).min()
+    }
+}
+
+/// Writes the end of a call whose engine cannot write it any more.
+fn cut_off(handle: &Arc<CallHandle>, reason: EndReason) {
+    let now = Timestamp::now();
+    let mut call = Call::clone(&handle.snapshot());
+    call.status = Status::Ended;
+    call.ended_at = Some(now);
+    call.end_reason = Some(reason);
+    handle.append(now, EventData::CallEnded(Box::new(call.clone())), &call);
+}
+
+fn random_seed() -> u64 {
+    let mut seed = [0; 8];
+    SystemRandom::new()
+        .fill(&mut seed)
+        .expect("the system has randomness");
+    u64::from_le_bytes(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use sidetone_call::log::{Cursor, Read};
+
+    use super::*;
+    use crate::calls::testing;
+
+    #[tokio::test]
+    async fn a_call_that_is_cut_off_has_an_end_that_readers_see() {
+        let (handle, writer) = testing::handle(1);
+        cut_off(&handle, EndReason::Error);
+        tokio::select! {
+            () = writer.run(&crate::calls::Store::default()) => unreachable!("it never ends"),
+            () = handle.stored() => {}
+        }
+        let call = handle.snapshot();
+        assert_eq!(
+            (call.status, call.end_reason),
+            (Status::Ended, Some(EndReason::Error))
+        );
+        let mut cursor = Cursor::default();
+        assert!(matches!(handle.read(&mut cursor, 10), Read::Items { .. }));
+        assert!(matches!(handle.read(&mut cursor, 10), Read::Ended));
+    }
+}

@@ -1,0 +1,166 @@
+//! Which types of events a reader wants.
+
+use sidetone_call::log::{Interim, Item};
+
+use super::super::problem::Problem;
+use super::super::query::Query;
+
+/// Every type of event, those included that later parts of a call bring.
+const TYPES: &[&str] = &[
+    "agent.audio_done",
+    "agent.function_called",
+    "agent.interrupted",
+    "agent.playback",
+    "agent.ready",
+    "agent.started_speaking",
+    "agent.thinking",
+    "agent.turn",
+    "agent.user_started_speaking",
+    "audio.gap",
+    "audio.level",
+    "call.answered",
+    "call.ended",
+    "call.resumed",
+    "call.ringing",
+    "call.started",
+    "call.status",
+    "dtmf",
+    "provider.disconnected",
+    "provider.reconnected",
+    "speak.failed",
+    "speak.finished",
+    "speak.interrupted",
+    "speak.started",
+    "speech.started",
+    "transcript.final",
+    "transcript.interim",
+    "utterance.ended",
+    "warning",
+];
+
+/// The types that a reader named; all when he named none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Types(Option<Vec<Pattern>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Exactly(String),
+    StartingWith(String),
+}
+
+impl Types {
+    /// Reads the parameter `types`: a comma list, in which a name may end with `*`.
+    pub(super) fn from_query(query: &Query) -> Result<Self, Problem> {
+        let Some(list) = query.text("types")? else {
+            return Ok(Self::default());
+        };
+        let patterns = list.split(',').map(|member| Pattern::parse(member.trim()));
+        Ok(Self(Some(patterns.collect::<Result<_, _>>()?)))
+    }
+
+    /// Whether the reader wants every type.
+    pub(super) const fn are_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the reader wants this.
+    pub(super) fn want(&self, item: &Item) -> bool {
+        let name = match item {
+            Item::Event(entry) => entry.event.data.type_name(),
+            Item::Interim(_) => Interim::TYPE_NAME,
+        };
+        self.0
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let pattern = match text.strip_suffix('*') {
+            Some(beginning) => Self::StartingWith(beginning.to_owned()),
+            None => Self::Exactly(text.to_owned()),
+        };
+        if TYPES.iter().any(|name| pattern.matches(name)) {
+            return Ok(pattern);
+        }
+        let expected = "types of events such as transcript.final or call.*, separated by commas";
+        Err(Query::wrong("types", text, expected))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exactly(exact) => name == exact,
+            Self::StartingWith(beginning) => name.starts_with(beginning.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use sidetone_call::event::{Dtmf, Event, EventData, Warning};
+    use sidetone_call::log::Entry;
+
+    use super::*;
+
+    fn event(data: EventData) -> Item {
+        let call_sid = "CA0123456789abcdef0123456789abcdef".parse().unwrap();
+        let event = Event {
+            seq: 1,
+            call_sid,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            data,
+        };
+        Item::Event(Arc::new(Entry {
+            event,
+            json: OnceLock::new(),
+        }))
+    }
+
+    fn dtmf() -> Item {
+        event(EventData::Dtmf(Dtmf {
+            track: sidetone_audio::Track::Inbound,
+            digit: '1',
+        }))
+    }
+
+    fn warning() -> Item {
+        event(EventData::Warning(Warning {
+            code: "x".into(),
+            detail: String::new(),
+        }))
+    }
+
+    fn types(query: &str) -> Result<Types, Problem> {
+        Types::from_query(&Query::parse(query))
+    }
+
+    #[test]
+    fn who_names_nothing_gets_everything() {
+        assert!(types("").unwrap().want(&dtmf()));
+        assert!(types("types=*").unwrap().want(&dtmf()));
+    }
+
+    #[test]
+    fn names_and_beginnings_choose() {
+        let chosen = types("types=call.*,%20dtmf").unwrap();
+        assert!(chosen.want(&dtmf()));
+        assert!(!chosen.want(&warning()));
+        assert!(types("types=warn*").unwrap().want(&warning()));
+    }
+
+    #[test]
+    fn a_type_that_does_not_exist_is_refused() {
+        for list in [
+            "transcript",
+            "transcript.finals",
+            "call.*d",
+            "dtmf,,warning",
+            "nothing.*",
+        ] {
+            assert!(types(&format!("types={list}")).is_err(), "{list}");
+        }
+    }
+}

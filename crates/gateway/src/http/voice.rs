@@ -1,0 +1,208 @@
+//! The voice webhook and the status callbacks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use sidetone_twilio::CallSid;
+use sidetone_twilio::form::{
+    CallProgress, Direction, Form, FormError, StreamEvent, StreamStatus, VoiceRequest,
+};
+use sidetone_twilio::twiml;
+use tracing::{info, warn};
+
+use super::App;
+use super::access::Visitor;
+use super::problem::Problem;
+use super::twiml::{StreamTarget, answer as answer_for, hang_up, overflow};
+use super::webhook::{Webhook, refuse_form};
+use crate::calls::{Admission, CallFacts, CallHandle, Command};
+use crate::config::Profile;
+use crate::metrics::{Rejection, Webhook as Kind};
+
+/// Without an auth token anybody could end calls with a forged status callback, so one is believed
+/// only when no media came for so long.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Names of routes beside the profiles', which are no profiles.
+const ROUTE_NAMES: [&str; 3] = ["stream-status", "call-status", "next"];
+
+/// `/voice`: the profile of the called number, else the default one.
+pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
+    respond(&app, None, &webhook).unwrap_or_else(|refused| refused)
+}
+
+/// `/voice/{profile}`.
+pub(super) async fn answer_as(
+    State(app): State<Arc<App>>,
+    Path(profile): Path<String>,
+    webhook: Webhook,
+) -> Response {
+    respond(&app, Some(&profile), &webhook).unwrap_or_else(|refused| refused)
+}
+
+/// `/voice/{profile}/next`: a bidirectional stream has ended, and nothing else is to be done.
+pub(super) async fn next(
+    State(app): State<Arc<App>>,
+    Path(profile): Path<String>,
+    webhook: Webhook,
+) -> Response {
+    app.gateway.metrics.webhook(Kind::Next);
+    match profile_named(&app, &profile).and_then(|_| request(&app, &webhook.form)) {
+        Ok(_) => xml(&hang_up()),
+        Err(refused) => refused,
+    }
+}
+
+/// `/twilio/stream-status`.
+pub(super) async fn stream_status(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
+    app.gateway.metrics.webhook(Kind::StreamStatus);
+    let status = match StreamStatus::from_form(&webhook.form) {
+        Ok(status) => status,
+        Err(error) => return refuse_form(&app, &error),
+    };
+    if let StreamEvent::Error { message } = &status.event {
+        warn!(
+            call_sid = %status.call_sid, stream_sid = %status.stream_sid, message,
+            "Twilio reports an error of a stream."
+        );
+    }
+    if matches!(
+        status.event,
+        StreamEvent::Stopped | StreamEvent::Error { .. }
+    ) {
+        tell(
+            &app,
+            &status.call_sid,
+            Command::StreamStopped(status.stream_sid),
+        )
+        .await;
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// `/twilio/call-status`.
+pub(super) async fn call_status(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
+    app.gateway.metrics.webhook(Kind::CallStatus);
+    let progress = match CallProgress::from_form(&webhook.form) {
+        Ok(progress) => progress,
+        Err(error) => return refuse_form(&app, &error),
+    };
+    let command = Command::Status {
+        status: progress.call.status.name().to_owned(),
+        sip_code: progress.sip_response_code,
+    };
+    tell(&app, &progress.call.call_sid, command).await;
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The profile that a name stands for.
+pub(super) fn profile_named<'a>(app: &'a App, name: &str) -> Result<&'a Profile, Response> {
+    let profiles = &app.gateway.config.profiles;
+    let profile = profiles.get(name).filter(|_| !ROUTE_NAMES.contains(&name));
+    profile.ok_or_else(|| {
+        let existing = profiles
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        warn!(
+            profile = name,
+            existing, "A profile was asked for that does not exist."
+        );
+        app.refuse(Rejection::UnknownProfile, Problem::profile_not_found(name))
+    })
+}
+
+fn request(app: &App, form: &Form) -> Result<VoiceRequest, Response> {
+    VoiceRequest::from_form(form).map_err(|error: FormError| refuse_form(app, &error))
+}
+
+fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response, Response> {
+    app.gateway.metrics.webhook(Kind::Voice);
+    let request = request(app, &webhook.form)?;
+    let config = &app.gateway.config;
+    let by_number = || request.to.as_ref().and_then(|to| config.numbers.get(to));
+    let name = named
+        .or_else(|| by_number().map(String::as_str))
+        .unwrap_or(&config.default_profile);
+    let profile = profile_named(app, name)?;
+
+    let facts = CallFacts {
+        profile: name.to_owned(),
+        from: request.from.clone(),
+        to: request.to.clone(),
+        direction: request
+            .direction
+            .as_ref()
+            .map(|direction| direction.name().to_owned()),
+    };
+    let call_sid = &request.call_sid;
+    let refused_for = match app.gateway.calls.admit(call_sid, facts) {
+        Admission::Granted => {
+            info!(%call_sid, profile = name, "Call answered.");
+            return Ok(xml(&answer_for(
+                profile,
+                target(app, &webhook.visitor, name, &request),
+            )));
+        }
+        Admission::Full => Rejection::Full,
+        Admission::Draining => Rejection::Draining,
+    };
+    app.gateway.metrics.rejected(refused_for);
+    warn!(%call_sid, profile = name, reason = ?refused_for, "Call answered with the overflow.");
+    Ok(xml(&overflow(profile)))
+}
+
+fn target(app: &App, visitor: &Visitor, profile: &str, request: &VoiceRequest) -> StreamTarget {
+    let base = &visitor.base;
+    StreamTarget {
+        url: base.stream_url("/twilio"),
+        status_callback: base.url("/twilio/stream-status"),
+        action: base.url(&format!("/voice/{profile}/next")),
+        parameters: vec![
+            ("profile", Some(profile.to_owned())),
+            ("from", request.from.clone()),
+            ("to", request.to.clone()),
+            (
+                "direction",
+                request
+                    .direction
+                    .as_ref()
+                    .map(Direction::name)
+                    .map(str::to_owned),
+            ),
+            (
+                "auth",
+                Some(app.gateway.stream_auth.sign(&request.call_sid)),
+            ),
+        ],
+    }
+}
+
+/// Tells a call's task what a status callback said, if the call is here and the callback is to be
+/// believed.
+async fn tell(app: &App, call_sid: &CallSid, command: Command) {
+    let Some(call) = app.gateway.calls.get(call_sid) else {
+        return;
+    };
+    if app.signatures.is_none() && !is_quiet(&call) {
+        app.gateway.metrics.rejected(Rejection::UnprovedCallback);
+        info!(%call_sid, ?command, "A status callback without a signature was not believed.");
+        return;
+    }
+    if !call.tell(command).await {
+        info!(%call_sid, "A status callback came when the call was over.");
+    }
+}
+
+fn is_quiet(call: &CallHandle) -> bool {
+    call.since_media().is_none_or(|since| since >= QUIET)
+}
+
+fn xml(response: &twiml::Response) -> Response {
+    let content_type = HeaderValue::from_static("text/xml; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], response.to_xml()).into_response()
+}

@@ -1,0 +1,234 @@
+//! Twilio's requests: reading their form, and believing them only with the right signature.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::response::Response;
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use sidetone_twilio::form::{Form, FormError};
+use sidetone_twilio::signature::{self, SignatureError};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::App;
+use super::access::Visitor;
+use super::problem::Problem;
+use crate::metrics::Rejection;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request that Twilio signed, or that nobody could have signed since no auth token is known.
+pub(super) struct Webhook {
+    /// Who sent it.
+    pub(super) visitor: Visitor,
+    /// The fields: of the body of a POST, of the query of a GET.
+    pub(super) form: Form,
+}
+
+impl FromRequest<Arc<App>> for Webhook {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let visitor = visitor_of(&parts);
+        // Before the body is read: who did not sign is not worth it.
+        let signature = claimed_signature(app, &visitor, &parts.headers)?;
+        let posted = parts.method == Method::POST;
+        let form = if posted {
+            Form::parse(&read(app, body).await?)
+        } else {
+            Form::parse(parts.uri.query().unwrap_or_default().as_bytes())
+        };
+        let form = form.map_err(|error| refuse_form(app, &error))?;
+        if let Some((validator, signature)) = signature {
+            let url = visitor.base.url(path_and_query(&parts));
+            let checked = if posted {
+                validator.check_form(&url, form.pairs(), signature)
+            } else {
+                validator.check_get(&url, signature)
+            };
+            checked
+                .map_err(|error| refuse_signature(app, &visitor, path_and_query(&parts), &error))?;
+        }
+        Ok(Self { visitor, form })
+    }
+}
+
+/// Refuses a request whose form is not what it has to be.
+pub(super) fn refuse_form(app: &App, error: &FormError) -> Response {
+    match error {
+        FormError::TooLong { .. } => app.refuse(
+            Rejection::BodyTooLarge,
+            Problem::body_too_large(Form::MAX_BYTES),
+        ),
+        _ => app.refuse(
+            Rejection::InvalidRequest,
+            Problem::invalid_request(format!("This address is for Twilio: {error}.")),
+        ),
+    }
+}
+
+/// Checks the handshake of a media stream.
+pub(super) fn check_handshake(app: &App, parts: &Parts) -> Result<(), Response> {
+    let visitor = visitor_of(parts);
+    let Some((validator, signature)) = claimed_signature(app, &visitor, &parts.headers)? else {
+        return Ok(());
+    };
+    let path = parts.uri.path();
+    let url = visitor.base.stream_url(path);
+    match validator.check_handshake(&url, signature) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refuse_signature(app, &visitor, path, &error)),
+    }
+}
+
+fn visitor_of(parts: &Parts) -> Visitor {
+    let visitor = parts.extensions.get::<Visitor>();
+    visitor
+        .expect("the server lets no request pass without its visitor")
+        .clone()
+}
+
+fn path_and_query(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+/// The signature to be checked and by whom; `None` when there is no auth token to check it with.
+fn claimed_signature<'a>(
+    app: &'a App,
+    visitor: &Visitor,
+    headers: &'a HeaderMap,
+) -> Result<Option<(&'a signature::Validator, &'a str)>, Response> {
+    let Some(validator) = &app.signatures else {
+        return Ok(None);
+    };
+    let signature = headers
+        .get(signature::HEADER)
+        .and_then(|signature| signature.to_str().ok());
+    match signature {
+        Some(signature) => Ok(Some((validator, signature))),
+        None => {
+            let problem = Problem::forbidden("The request has no X-Twilio-Signature.");
+            Err(app.refuse_sender(visitor, Rejection::Signature, problem))
+        }
+    }
+}
+
+/// Refuses a request whose signature is wrong, and tells the operator what to do about it.
+fn refuse_signature(app: &App, visitor: &Visitor, path: &str, error: &SignatureError) -> Response {
+    let problem = Problem::forbidden("The X-Twilio-Signature is wrong.");
+    let response = app.refuse_sender(visitor, Rejection::Signature, problem);
+    // Who is limited fills no log either.
+    if response.status() != http::StatusCode::FORBIDDEN {
+        return response;
+    }
+    let client = visitor.client;
+    let assumed_url = visitor.base.url(path);
+    match error {
+        SignatureError::Mismatch {
+            would_match: Some(url),
+            ..
+        } => {
+            let public_url = public_url_of(url, path);
+            warn!(
+                %client, assumed_url, would_match = url,
+                "A request of Twilio was refused: it is signed for another address than the one \
+                 assumed. Set SIDETONE_PUBLIC_URL={public_url}"
+            );
+        }
+        _ => {
+            let remedy = if visitor.base.is_configured() {
+                "Is TWILIO_AUTH_TOKEN that of the account the number belongs to, and \
+                 SIDETONE_PUBLIC_URL the address in its webhook?"
+            } else {
+                "Is TWILIO_AUTH_TOKEN that of the account the number belongs to? Behind a proxy or \
+                 tunnel set SIDETONE_PUBLIC_URL to the address in the number's webhook."
+            };
+            warn!(
+                %client, assumed_url, %error, would_match = "none",
+                "A request was refused for its X-Twilio-Signature. {remedy}"
+            );
+        }
+    }
+    response
+}
+
+/// The public URL that makes a signed URL the one assumed.
+fn public_url_of(signed: &str, path: &str) -> String {
+    let signed = signed.strip_suffix('/').unwrap_or(signed);
+    let base = signed
+        .strip_suffix(path.trim_end_matches('/'))
+        .unwrap_or(signed);
+    let with_scheme =
+        |ws: &str, http: &str| base.strip_prefix(ws).map(|rest| format!("{http}{rest}"));
+    with_scheme("wss://", "https://")
+        .or_else(|| with_scheme("ws://", "http://"))
+        .unwrap_or_else(|| base.to_owned())
+}
+
+/// Reads a body, so much of it as a form may have, within its time.
+async fn read(app: &App, body: Body) -> Result<BytesMut, Response> {
+    let too_large = || {
+        app.refuse(
+            Rejection::BodyTooLarge,
+            Problem::body_too_large(Form::MAX_BYTES),
+        )
+    };
+    if body.size_hint().lower() > Form::MAX_BYTES as u64 {
+        return Err(too_large());
+    }
+    let collect = async {
+        let mut collected = BytesMut::new();
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| {
+                let problem = Problem::invalid_request("The request body broke off.");
+                app.refuse(Rejection::InvalidRequest, problem)
+            })?;
+            if collected.len() + chunk.len() > Form::MAX_BYTES {
+                return Err(too_large());
+            }
+            collected.extend_from_slice(&chunk);
+        }
+        Ok(collected)
+    };
+    match timeout(BODY_TIMEOUT, collect).await {
+        Ok(collected) => collected,
+        Err(_elapsed) => Err(app.refuse(Rejection::BodyTimeout, Problem::body_timeout())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_is_the_base_of_the_url_that_matches() {
+        for (signed, path, expected) in [
+            ("https://a.ngrok.app/voice", "/voice", "https://a.ngrok.app"),
+            (
+                "https://a.ngrok.app/voice?x=1",
+                "/voice?x=1",
+                "https://a.ngrok.app",
+            ),
+            (
+                "wss://a.ngrok.app/twilio/",
+                "/twilio",
+                "https://a.ngrok.app",
+            ),
+            (
+                "ws://10.0.0.5:5000/twilio",
+                "/twilio",
+                "http://10.0.0.5:5000",
+            ),
+        ] {
+            assert_eq!(public_url_of(signed, path), expected, "{signed}");
+        }
+    }
+}

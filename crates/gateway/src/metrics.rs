@@ -1,0 +1,581 @@
+//! The metrics of `GET /metrics`: typed handles, so that every label value is an enum of this file.
+//!
+//! Nothing here names a call: a label per call would grow without end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+use sidetone_audio::Track;
+use sidetone_call::event::EndReason;
+
+type Seconds = Counter<f64, AtomicU64>;
+type ByLabel = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// All metrics. Cloning is cheap: every clone counts into the same values.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    calls_live: Gauge,
+    calls: ByLabel,
+    call_panics: Counter,
+    media_frames: [Counter; 2],
+    media_late: [Counter; 2],
+    media_unrelayed: [Counter; 2],
+    media_undecodable: Counter,
+    audio_gap: Seconds,
+    provider_reconnects: Counter,
+    replayed: Seconds,
+    transcript_latency: Histogram,
+    subscribers: Gauge,
+    interims_skipped: Counter,
+    connections: Gauge,
+    webhooks: ByLabel,
+    rejected: ByLabel,
+}
+
+/// Why something from outside was refused: the label `reason` of `sidetone_rejected_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// A socket that did not send a complete request header in time.
+    HeaderTimeout,
+    /// A request header that is too long or has too many fields.
+    HeaderTooLarge,
+    /// Bytes that are not an HTTP request.
+    NotHttp,
+    /// More sockets than the process may hold.
+    TooManyConnections,
+    /// More sockets than one client may hold.
+    TooManyConnectionsFromClient,
+    /// A request body that did not arrive in time.
+    BodyTimeout,
+    /// A request body that is too long.
+    BodyTooLarge,
+    /// A request that was not answered in time.
+    RequestTimeout,
+    /// No `Host`, more than one, or one that is no host.
+    Host,
+    /// A page of a foreign origin.
+    Origin,
+    /// No credentials, or wrong ones.
+    Unauthorized,
+    /// Too many failures of one client.
+    RateLimited,
+    /// A missing or wrong `X-Twilio-Signature`.
+    Signature,
+    /// A request or a field that is not what it has to be.
+    InvalidRequest,
+    /// A profile that does not exist.
+    UnknownProfile,
+    /// The node is full.
+    Full,
+    /// The node is draining.
+    Draining,
+    /// A status callback that nothing proves.
+    UnprovedCallback,
+    /// A stream that sent a binary frame.
+    BinaryFrame,
+    /// A stream that sent something that is not JSON or not UTF-8.
+    NotJson,
+    /// A stream that sent a message with wrong fields.
+    BadMessage,
+    /// A stream that sent a message where it has no place, or a second `start`.
+    WrongOrder,
+    /// A stream that sent a message that is too long.
+    MessageTooBig,
+    /// A stream that sent no `start` in time.
+    StartTimeout,
+    /// A stream of another Twilio account.
+    ForeignAccount,
+    /// A stream without the parameter that proves that its call was answered here.
+    StreamAuth,
+    /// A stream whose call has no place.
+    NoPlace,
+    /// A subscriber that asked for no call in time.
+    SubscriberSilent,
+    /// A subscriber that asked for a call that is not there.
+    UnknownCall,
+    /// A subscriber for whom too much waited unread.
+    SubscriberLagged,
+}
+
+/// Which of Twilio's requests came in: the label `kind` of `sidetone_webhook_requests_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Webhook {
+    /// The voice webhook.
+    Voice,
+    /// What comes after a bidirectional stream.
+    Next,
+    /// A stream's status callback.
+    StreamStatus,
+    /// A call's status callback.
+    CallStatus,
+}
+
+/// The text formats a scraper can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// Prometheus text 0.0.4.
+    Prometheus,
+}
+
+/// Counts as one in a gauge for as long as it lives.
+#[derive(Debug)]
+pub struct Held(Gauge);
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("sidetone");
+        let r = &mut registry;
+        let frames: ByLabel = register(
+            r,
+            "media_frames",
+            "Media messages decoded",
+            Family::default(),
+        );
+        let late: ByLabel = register(
+            r,
+            "media_late",
+            "Media messages whose place was taken",
+            Family::default(),
+        );
+        let unrelayed: ByLabel = register(
+            r,
+            "media_unrelayed",
+            "Media messages of a track that a newer stream of the call carries",
+            Family::default(),
+        );
+        let per_track = |family: &ByLabel| {
+            Track::ALL.map(|track| family.get_or_create(&[("track", track.name())]).clone())
+        };
+        Self {
+            calls_live: register(r, "calls_live", "Calls that are on", Gauge::default()),
+            calls: register(r, "calls", "Calls that have ended", Family::default()),
+            call_panics: register(
+                r,
+                "call_panics",
+                "Calls that were ended by a fault of Sidetone",
+                Counter::default(),
+            ),
+            media_frames: per_track(&frames),
+            media_late: per_track(&late),
+            media_unrelayed: per_track(&unrelayed),
+            media_undecodable: register(
+                r,
+                "media_undecodable",
+                "Media messages whose payload was not base64",
+                Counter::default(),
+            ),
+            audio_gap: register(
+                r,
+                "audio_gap_seconds",
+                "Audio that never arrived or was never heard",
+                Seconds::default(),
+            ),
+            provider_reconnects: register(
+                r,
+                "provider_reconnects",
+                "Connections to Deepgram after the first of their link",
+                Counter::default(),
+            ),
+            replayed: register(
+                r,
+                "replayed_seconds",
+                "Audio sent to Deepgram again after a reconnect",
+                Seconds::default(),
+            ),
+            transcript_latency: register(
+                r,
+                "transcript_latency_seconds",
+                "From the arrival of a final's last audio to its publication",
+                Histogram::new([
+                    0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0,
+                ]),
+            ),
+            subscribers: register(
+                r,
+                "subscribers",
+                "Readers of live transcripts and events",
+                Gauge::default(),
+            ),
+            interims_skipped: register(
+                r,
+                "subscriber_interims_skipped",
+                "Interims that a reader was too slow to see",
+                Counter::default(),
+            ),
+            connections: register(r, "connections", "Sockets that are open", Gauge::default()),
+            webhooks: register(
+                r,
+                "webhook_requests",
+                "Twilio's requests",
+                Family::default(),
+            ),
+            rejected: register(
+                r,
+                "rejected",
+                "What was refused, by reason",
+                Family::default(),
+            ),
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// A call is on: its first stream started, or it was reopened.
+    pub fn call_started(&self) {
+        self.calls_live.inc();
+    }
+
+    /// A call that was on has ended.
+    pub fn call_ended(&self, reason: EndReason) {
+        self.calls_live.dec();
+        self.calls
+            .get_or_create(&[("end_reason", end_reason_name(reason))])
+            .inc();
+    }
+
+    /// A fault of ours ended a call.
+    pub fn call_panicked(&self) {
+        self.call_panics.inc();
+    }
+
+    /// A media message was decoded. One atomic add.
+    pub fn media_frame(&self, track: Track) {
+        self.media_frames[track.index()].inc();
+    }
+
+    /// A decoded media message came when its place was already taken.
+    pub fn media_late(&self, track: Track) {
+        self.media_late[track.index()].inc();
+    }
+
+    /// A decoded media message was not relayed: a newer stream carries its track.
+    pub fn media_unrelayed(&self, track: Track) {
+        self.media_unrelayed[track.index()].inc();
+    }
+
+    /// A media message's payload was not base64.
+    pub fn media_undecodable(&self) {
+        self.media_undecodable.inc();
+    }
+
+    /// Audio that never arrived or was never heard.
+    pub fn audio_gap(&self, length: Duration) {
+        self.audio_gap.inc_by(length.as_secs_f64());
+    }
+
+    /// A link to Deepgram was made again.
+    pub fn provider_reconnected(&self) {
+        self.provider_reconnects.inc();
+    }
+
+    /// Audio was sent to Deepgram again.
+    pub fn replayed(&self, length: Duration) {
+        self.replayed.inc_by(length.as_secs_f64());
+    }
+
+    /// A final was published so long after its last audio had arrived.
+    pub fn transcript_latency(&self, latency: Duration) {
+        self.transcript_latency.observe(latency.as_secs_f64());
+    }
+
+    /// A subscriber came; it counts until the guard is dropped.
+    pub fn subscriber(&self) -> Held {
+        Held::of(&self.subscribers)
+    }
+
+    /// A subscriber never saw so many interims.
+    pub fn interims_skipped(&self, count: u64) {
+        self.interims_skipped.inc_by(count);
+    }
+
+    /// A socket was accepted; it counts until the guard is dropped.
+    pub fn connection(&self) -> Held {
+        Held::of(&self.connections)
+    }
+
+    /// Twilio asked or told something.
+    pub fn webhook(&self, webhook: Webhook) {
+        self.webhooks
+            .get_or_create(&[("kind", webhook.name())])
+            .inc();
+    }
+
+    /// Something from outside was refused.
+    pub fn rejected(&self, reason: Rejection) {
+        self.rejected
+            .get_or_create(&[("reason", reason.name())])
+            .inc();
+    }
+
+    /// Everything in a text format.
+    pub fn encode(&self, format: TextFormat) -> String {
+        let mut text = String::with_capacity(8 * 1024);
+        text::encode(&mut text, &self.registry).expect("writing to a String does not fail");
+        match format {
+            TextFormat::OpenMetrics => text,
+            TextFormat::Prometheus => prometheus_text(&text),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl TextFormat {
+    /// The `Content-Type` of this format.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+impl Held {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Rejection {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HeaderTimeout => "header_timeout",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::NotHttp => "not_http",
+            Self::TooManyConnections => "too_many_connections",
+            Self::TooManyConnectionsFromClient => "too_many_connections_from_client",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::Signature => "signature",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnknownProfile => "unknown_profile",
+            Self::Full => "full",
+            Self::Draining => "draining",
+            Self::UnprovedCallback => "unproved_callback",
+            Self::BinaryFrame => "binary_frame",
+            Self::NotJson => "not_json",
+            Self::BadMessage => "bad_message",
+            Self::WrongOrder => "wrong_order",
+            Self::MessageTooBig => "message_too_big",
+            Self::StartTimeout => "start_timeout",
+            Self::ForeignAccount => "foreign_account",
+            Self::StreamAuth => "stream_auth",
+            Self::NoPlace => "no_place",
+            Self::SubscriberSilent => "subscriber_silent",
+            Self::UnknownCall => "unknown_call",
+            Self::SubscriberLagged => "subscriber_lagged",
+        }
+    }
+}
+
+impl Webhook {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Next => "next",
+            Self::StreamStatus => "stream_status",
+            Self::CallStatus => "call_status",
+        }
+    }
+}
+
+pub(crate) const fn end_reason_name(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Stop => "stop",
+        EndReason::Hangup => "hangup",
+        EndReason::Transferred => "transferred",
+        EndReason::Disconnected => "disconnected",
+        EndReason::IdleTimeout => "idle_timeout",
+        EndReason::Shutdown => "shutdown",
+        EndReason::Crashed => "crashed",
+        EndReason::Busy => "busy",
+        EndReason::NoAnswer => "no_answer",
+        EndReason::Failed => "failed",
+        EndReason::Canceled => "canceled",
+        EndReason::Error => "error",
+    }
+}
+
+/// Registers a metric and gives it back. The exposition adds `_total` to counters and the full stop
+/// to the help.
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Turns OpenMetrics into the older Prometheus text.
+///
+/// They differ in what is used here by two things only: a counter's metadata there carries the name
+/// with `_total`, and there is no end marker.
+fn prometheus_text(openmetrics: &str) -> String {
+    let mut out = String::with_capacity(openmetrics.len() + 512);
+    let mut lines = openmetrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line == "# EOF" {
+            break;
+        }
+        let Some((name, help)) = line
+            .strip_prefix("# HELP ")
+            .and_then(|metadata| metadata.split_once(' '))
+        else {
+            push_line(&mut out, &[line]);
+            continue;
+        };
+        let kind = lines
+            .next_if(|next| next.starts_with("# TYPE "))
+            .and_then(|next| next.rsplit(' ').next())
+            .unwrap_or("untyped");
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        push_line(&mut out, &["# HELP ", name, suffix, " ", help]);
+        push_line(&mut out, &["# TYPE ", name, suffix, " ", kind]);
+    }
+    out
+}
+
+fn push_line(out: &mut String, parts: &[&str]) {
+    out.extend(parts.iter().copied());
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(metrics: &Metrics, format: TextFormat, metric: &str) -> Vec<String> {
+        let text = metrics.encode(format);
+        text.lines()
+            .filter(|l| l.contains(metric))
+            .map(String::from)
+            .collect()
+    }
+
+    #[test]
+    fn counters_without_labels_exist_from_the_start() {
+        let text = Metrics::new().encode(TextFormat::Prometheus);
+        for line in [
+            "sidetone_calls_live 0",
+            "sidetone_audio_gap_seconds_total 0.0",
+            "sidetone_provider_reconnects_total 0",
+            "sidetone_replayed_seconds_total 0.0",
+            "sidetone_subscribers 0",
+            "sidetone_subscriber_interims_skipped_total 0",
+            "sidetone_media_frames_total{track=\"inbound\"} 0",
+            "sidetone_media_frames_total{track=\"outbound\"} 0",
+            "sidetone_transcript_latency_seconds_count 0",
+        ] {
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn openmetrics_names_the_family_without_total_and_ends_with_the_marker() {
+        let metrics = Metrics::new();
+        metrics.rejected(Rejection::Signature);
+        assert_eq!(
+            lines_of(&metrics, TextFormat::OpenMetrics, "sidetone_rejected"),
+            [
+                "# HELP sidetone_rejected What was refused, by reason.",
+                "# TYPE sidetone_rejected counter",
+                "sidetone_rejected_total{reason=\"signature\"} 1",
+            ]
+        );
+        assert!(
+            metrics
+                .encode(TextFormat::OpenMetrics)
+                .ends_with("\n# EOF\n")
+        );
+    }
+
+    #[test]
+    fn prometheus_names_the_counter_with_total_and_has_no_marker() {
+        let metrics = Metrics::new();
+        metrics.call_started();
+        metrics.call_ended(EndReason::Stop);
+        assert_eq!(
+            lines_of(&metrics, TextFormat::Prometheus, "sidetone_calls"),
+            [
+                "# HELP sidetone_calls_live Calls that are on.",
+                "# TYPE sidetone_calls_live gauge",
+                "sidetone_calls_live 0",
+                "# HELP sidetone_calls_total Calls that have ended.",
+                "# TYPE sidetone_calls_total counter",
+                "sidetone_calls_total{end_reason=\"stop\"} 1",
+            ]
+        );
+        assert!(!metrics.encode(TextFormat::Prometheus).contains("# EOF"));
+    }
+
+    #[test]
+    fn a_histogram_keeps_its_name_in_prometheus_text() {
+        let metrics = Metrics::new();
+        metrics.transcript_latency(Duration::from_millis(310));
+        let lines = lines_of(
+            &metrics,
+            TextFormat::Prometheus,
+            "sidetone_transcript_latency",
+        );
+        assert_eq!(
+            lines[1],
+            "# TYPE sidetone_transcript_latency_seconds histogram"
+        );
+        assert!(
+            lines.contains(&r#"sidetone_transcript_latency_seconds_bucket{le="0.3"} 0"#.to_owned())
+        );
+        assert!(
+            lines.contains(&r#"sidetone_transcript_latency_seconds_bucket{le="0.4"} 1"#.to_owned())
+        );
+    }
+
+    #[test]
+    fn a_gauge_counts_for_as_long_as_its_guard_lives() {
+        let metrics = Metrics::new();
+        let guard = metrics.subscriber();
+        assert!(
+            metrics
+                .encode(TextFormat::Prometheus)
+                .contains("sidetone_subscribers 1\n")
+        );
+        drop(guard);
+        assert!(
+            metrics
+                .encode(TextFormat::Prometheus)
+                .contains("sidetone_subscribers 0\n")
+        );
+    }
+}
