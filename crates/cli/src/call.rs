@@ -1,0 +1,57 @@
+//! `sidetone call`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sidetone_simulator::phone::{self, Party, Turn};
+
+use crate::args::Call;
+
+/// Silence between what one says and what the other answers.
+const PAUSE: Duration = Duration::from_millis(600);
+
+/// Makes one simulated call and tells what became of it.
+pub(crate) async fn run(args: Call) -> anyhow::Result<ExitCode> {
+    let mut options = phone::Options::new(args.url);
+    options.turns = alternate(&args.say, &args.callee);
+    options.from = args.from;
+    options.to = args.to;
+    options.dtmf = args.dtmf;
+    options.auth_token = std::env::var("TWILIO_AUTH_TOKEN")
+        .ok()
+        .and_then(|tokens| {
+            tokens
+                .split(',')
+                .next()
+                .map(|token| token.trim().to_owned())
+        })
+        .filter(|token| !token.is_empty())
+        .map(Into::into);
+    if let Some(account) = std::env::var("TWILIO_ACCOUNT_SID")
+        .ok()
+        .and_then(|sid| sid.parse().ok())
+    {
+        options.account_sid = account;
+    }
+    let report = phone::call(options).await?;
+    for note in &report.notes {
+        anstream::eprintln!("{note}");
+    }
+    anstream::println!("{} said {} words", report.call_sid, report.spoken.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The caller begins, then both take turns until nobody has anything left to say.
+fn alternate(caller: &[String], callee: &[String]) -> Vec<Turn> {
+    let turn = |party, text: &String| Turn {
+        pause: PAUSE,
+        ..Turn::say(party, text)
+    };
+    (0..caller.len().max(callee.len()))
+        .flat_map(|i| {
+            let said = caller.get(i).map(|text| turn(Party::Caller, text));
+            let answered = callee.get(i).map(|text| turn(Party::Callee, text));
+            [said, answered].into_iter().flatten()
+        })
+        .collect()
+}

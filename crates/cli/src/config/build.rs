@@ -1,0 +1,346 @@
+//! From settings to the gateway's configuration.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sidetone_gateway::config::{Deepgram, Limits, Twilio};
+use url::Url;
+
+use super::keys::NOT_YET;
+use super::value::{Setting, Value};
+use super::{Configuration, Inputs, Path, Settings, profile};
+
+/// How the log is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// The log's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Builds the configuration; `None` when a problem stands in `settings` that prevents it.
+pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<Configuration> {
+    let listen = addresses(settings);
+    let public_url = settings.get(&Path::parse("server.public_url"), public_url);
+    let insecure = inputs.insecure;
+    let trust_loopback = settings.get(&Path::parse("server.trust_loopback"), bool);
+    let allowed_origins = settings.get_or("server.allowed_origins", empty_list(), origins);
+    let trusted_proxies = settings.get_or("server.trusted_proxies", empty_list(), networks);
+    let drain = settings.get_or("server.drain_secs", Value::Integer(30), |v| {
+        secs(v, 0.0, 3600.0)
+    });
+    let limits = limits(settings);
+    let twilio = twilio(settings);
+    let deepgram = deepgram(settings);
+    let log = log(settings);
+    let warnings = not_yet(settings);
+    tls(settings);
+
+    let profiles = profile::profiles(settings);
+    let default_profile = default_profile(settings, inputs, &profiles);
+    let numbers = profile::numbers(settings, &profiles);
+
+    Some(Configuration {
+        gateway: sidetone_gateway::Config {
+            listen: listen?,
+            public_url,
+            insecure,
+            trust_loopback,
+            allowed_origins: allowed_origins?,
+            trusted_proxies: trusted_proxies?,
+            twilio,
+            deepgram: deepgram?,
+            profiles,
+            default_profile,
+            numbers,
+            limits: limits?,
+            drain: drain?,
+        },
+        log: log?,
+        warnings,
+    })
+}
+
+fn default_profile(
+    settings: &mut Settings,
+    inputs: &Inputs,
+    profiles: &std::collections::BTreeMap<String, sidetone_gateway::config::Profile>,
+) -> String {
+    let name = inputs
+        .profile
+        .clone()
+        .unwrap_or_else(|| "default".to_owned());
+    if !profiles.contains_key(&name) {
+        settings.missing(format!(
+            "--profile {name}: no such profile; there are: {}",
+            profiles
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
+    }
+    name
+}
+
+fn addresses(settings: &mut Settings) -> Option<Vec<SocketAddr>> {
+    let default = Value::Text("127.0.0.1:5000,[::1]:5000".to_owned());
+    settings.get_or("server.listen", default, |value| {
+        let expected = "addresses with ports, as in `127.0.0.1:5000,[::1]:5000`";
+        let mut addresses = Vec::new();
+        for text in value.list()? {
+            // A host name is one setting and may be several addresses.
+            let found = text.to_socket_addrs().map_err(|_| expected.to_owned())?;
+            addresses.extend(found);
+        }
+        if addresses.is_empty() {
+            Err(expected.to_owned())
+        } else {
+            Ok(addresses)
+        }
+    })
+}
+
+fn limits(settings: &mut Settings) -> Option<Limits> {
+    let default = Limits::default();
+    let max_calls = settings.get_or("limits.max_calls", Value::Integer(1000), |v| {
+        whole(v, 1, 1_000_000)
+    });
+    let start_timeout = settings.get_or("limits.start_timeout_secs", Value::Integer(10), |v| {
+        secs(v, 0.1, 300.0)
+    });
+    let idle_timeout = settings.get_or("limits.idle_timeout_secs", Value::Integer(60), |v| {
+        secs(v, 1.0, 86_400.0)
+    });
+    let replay_window = settings.get_or("limits.replay_window_secs", Value::Integer(60), |v| {
+        secs(v, 1.0, 600.0)
+    });
+    let replay_rate = settings.get_or("limits.replay_rate", Value::Float(1.25), |v| {
+        number_between(v, 1.0, 100.0)
+    });
+    Some(Limits {
+        max_calls: max_calls?,
+        start_timeout: start_timeout?,
+        idle_timeout: idle_timeout?,
+        replay_window: replay_window?,
+        replay_rate: replay_rate?,
+        ..default
+    })
+}
+
+fn twilio(settings: &mut Settings) -> Twilio {
+    let account_sid = settings.get(&Path::parse("twilio.account_sid"), |value| {
+        value
+            .text()?
+            .parse()
+            .map_err(|_| "AC and 32 hexadecimal digits".to_owned())
+    });
+    let auth_tokens = settings.get(&Path::parse("twilio.auth_token"), |value| {
+        Ok(value.list()?.into_iter().map(SecretString::from).collect())
+    });
+    // Read by the commands that call Twilio; here they are only checked.
+    settings.get(&Path::parse("twilio.api_url"), web_url);
+    settings.get(&Path::parse("twilio.allow_destinations"), |value| {
+        Ok(value.list()?)
+    });
+    Twilio {
+        account_sid,
+        auth_tokens: auth_tokens.unwrap_or_default(),
+    }
+}
+
+fn deepgram(settings: &mut Settings) -> Option<Deepgram> {
+    let api_key = settings.get(&Path::parse("deepgram.api_key"), |value| {
+        let key = value.text()?;
+        if key.chars().all(|c| c.is_ascii_graphic()) {
+            Ok(SecretString::from(key))
+        } else {
+            Err("a key without spaces or control characters".to_owned())
+        }
+    });
+    if api_key.is_none() && !settings.has(&Path::parse("deepgram.api_key")) {
+        settings.missing(
+            "DEEPGRAM_API_KEY is not set: create a key at https://console.deepgram.com and put \
+             `DEEPGRAM_API_KEY=...` into .env, or try `sidetone demo`, which needs none"
+                .to_owned(),
+        );
+    }
+    let default = Value::Text("wss://api.deepgram.com".to_owned());
+    let url = settings.get_or("deepgram.url", default, |value| {
+        web_url(value).map(listen_base)
+    });
+    settings.get(&Path::parse("deepgram.agent_url"), web_url);
+    Some(Deepgram {
+        api_key: api_key?,
+        url: url?,
+    })
+}
+
+/// The WebSocket base of a URL that may be written in any of the ways people write it.
+fn listen_base(mut url: Url) -> Url {
+    let path = url.path().trim_end_matches('/');
+    let base = path.strip_suffix("/v1/listen").unwrap_or(path).to_owned();
+    url.set_path(&base);
+    url.set_query(None);
+    let scheme = if matches!(url.scheme(), "https" | "wss") {
+        "wss"
+    } else {
+        "ws"
+    };
+    // Between two special schemes this never fails.
+    let _ = url.set_scheme(scheme);
+    url
+}
+
+fn log(settings: &mut Settings) -> Option<Log> {
+    let filter = settings.get_or("log.filter", Value::Text("info".to_owned()), |value| {
+        let filter = value.text()?;
+        match tracing_subscriber::EnvFilter::try_new(&filter) {
+            Ok(_) => Ok(filter),
+            Err(_) => Err("a filter such as `info` or `sidetone_gateway=debug,warn`".to_owned()),
+        }
+    });
+    let format = settings.get_or(
+        "log.format",
+        Value::Text("text".to_owned()),
+        |value| match value.text()?.as_str() {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("`text` or `json`".to_owned()),
+        },
+    );
+    Some(Log {
+        filter: filter?,
+        format: format?,
+    })
+}
+
+/// Settings of parts that this version does not have: what they mean for the person who set them.
+fn not_yet(settings: &mut Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (path, consequence) in NOT_YET {
+        let path = Path::parse(path);
+        if let Some(Setting { value, origin }) = settings.take(&path)
+            && value != Value::Bool(false)
+        {
+            warnings.push(format!("{origin}: {path} has no effect yet: {consequence}"));
+        }
+    }
+    settings.get(&Path::parse("archive.enabled"), bool);
+    settings.get(&Path::parse("retention.days"), |v| {
+        number_between(v, 0.0, 36_500.0)
+    });
+    settings.get(&Path::parse("retention.max_gb"), |v| {
+        number_between(v, 0.0, 1e6)
+    });
+    settings.get(&Path::parse("webhooks.types"), |value| Ok(value.list()?));
+    for path in ["server.data_dir", "server.secret", "webhooks.secret"] {
+        settings.get(&Path::parse(path), |value| Ok(value.text()?));
+    }
+    warnings
+}
+
+/// Serving plain HTTP to someone who asked for TLS would be a trap.
+fn tls(settings: &mut Settings) {
+    for path in ["server.tls_cert", "server.tls_key"] {
+        let path = Path::parse(path);
+        if let Some(setting) = settings.take(&path) {
+            settings.problem(
+                &setting.origin,
+                format!("{path}: serving TLS itself is not there yet; put a proxy in front"),
+            );
+        }
+    }
+}
+
+pub(super) fn bool(value: &Value) -> Result<bool, String> {
+    Ok(value.bool()?)
+}
+
+pub(super) fn number_between(value: &Value, least: f64, most: f64) -> Result<f64, String> {
+    let expected = || format!("a number from {least} to {most}");
+    let number = value.number().map_err(|_| expected())?;
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(expected())
+    }
+}
+
+pub(super) fn whole(value: &Value, least: u32, most: u32) -> Result<usize, String> {
+    let number = number_between(value, f64::from(least), f64::from(most))?;
+    if number.fract() != 0.0 {
+        return Err(format!("a whole number from {least} to {most}"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and between two u32"
+    )]
+    Ok(number as usize)
+}
+
+fn secs(value: &Value, least: f64, most: f64) -> Result<Duration, String> {
+    let seconds = number_between(value, least, most);
+    Ok(Duration::from_secs_f64(
+        seconds.map_err(|expected| expected + " (seconds)")?,
+    ))
+}
+
+fn empty_list() -> Value {
+    Value::List(Vec::new())
+}
+
+fn web_url(value: &Value) -> Result<Url, String> {
+    let expected = "a URL that begins with https://, http://, wss:// or ws://";
+    let url: Url = value.text()?.parse().map_err(|_| expected.to_owned())?;
+    let known = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
+    if known && url.host().is_some() {
+        Ok(url)
+    } else {
+        Err(expected.to_owned())
+    }
+}
+
+fn public_url(value: &Value) -> Result<Url, String> {
+    let url = web_url(value)?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
+        return Err(
+            "an https:// or http:// URL without a query, as in `https://voice.example.com`"
+                .to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+fn origins(value: &Value) -> Result<Vec<String>, String> {
+    let expected = "origins such as `https://desk.example.com`";
+    value
+        .list()?
+        .into_iter()
+        .map(|text| match text.parse::<Url>() {
+            Ok(url) if url.has_host() => Ok(url.origin().ascii_serialization()),
+            Ok(_) | Err(_) => Err(expected.to_owned()),
+        })
+        .collect()
+}
+
+fn networks(value: &Value) -> Result<Vec<String>, String> {
+    let expected = "addresses or ranges such as `10.0.0.0/8`";
+    for text in value.list()? {
+        let (address, bits) = text.split_once('/').unwrap_or((&text, "0"));
+        let address: IpAddr = address.parse().map_err(|_| expected.to_owned())?;
+        let bits: u8 = bits.parse().map_err(|_| expected.to_owned())?;
+        if bits > if address.is_ipv4() { 32 } else { 128 } {
+            return Err(expected.to_owned());
+        }
+    }
+    Ok(value.list()?)
+}

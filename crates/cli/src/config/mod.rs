@@ -1,0 +1,174 @@
+//! Configuration: flags, environment, `.env`, `sidetone.toml`, defaults, in that order.
+//!
+//! Every value keeps its origin, so that `--print-config` can show it and a problem can name the
+//! file, the line, the key and the remedy.
+
+mod build;
+mod keys;
+mod profile;
+mod settings;
+mod sources;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+pub(crate) use build::{Log, LogFormat};
+pub(crate) use settings::Settings;
+use value::Origin;
+
+/// Where configuration may come from, besides the files. Gathered by `main`, so that nothing else
+/// reads the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// `--config` or `SIDETONE_CONFIG`.
+    pub(crate) file: Option<PathBuf>,
+    /// The working folder, for `.env` and `sidetone.toml`.
+    pub(crate) folder: PathBuf,
+    /// The environment.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// `--set KEY=VALUE`.
+    pub(crate) sets: Vec<String>,
+    /// `--profile`.
+    pub(crate) profile: Option<String>,
+    /// `--insecure`.
+    pub(crate) insecure: bool,
+}
+
+/// A whole configuration.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    /// For the gateway.
+    pub(crate) gateway: sidetone_gateway::Config,
+    /// For the log.
+    pub(crate) log: Log,
+    /// Things the person should know, none of which stops the start.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads every layer and builds the configuration; all problems are told at once.
+pub(crate) fn load(inputs: &Inputs) -> Result<Configuration, ConfigError> {
+    let mut settings = Settings::read(inputs)?;
+    let configuration = build::configuration(&mut settings, inputs);
+    let problems = settings.finish();
+    match configuration {
+        Some(configuration) if problems.is_empty() => Ok(configuration),
+        Some(_) | None => Err(ConfigError(problems)),
+    }
+}
+
+/// Every setting with its origin, a line each; secrets are masked.
+pub(crate) fn print(inputs: &Inputs) -> Result<String, ConfigError> {
+    let mut settings = Settings::read(inputs)?;
+    build::configuration(&mut settings, inputs);
+    Ok(settings.listing())
+}
+
+/// What is wrong with the configuration: at least one problem.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ConfigError(Vec<Problem>);
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong: where, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    origin: Option<String>,
+    what: String,
+}
+
+impl Problem {
+    fn at(origin: &Origin, what: String) -> Self {
+        Self {
+            origin: Some(origin.to_string()),
+            what,
+        }
+    }
+
+    fn missing(what: String) -> Self {
+        Self { origin: None, what }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// A key's path, `server.listen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Path(Vec<String>);
+
+impl Path {
+    /// Reads a dotted path; a part may be quoted, as in TOML.
+    fn parse(text: &str) -> Self {
+        let mut parts = vec![String::new()];
+        let mut quoted = false;
+        for c in text.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                '.' if !quoted => parts.push(String::new()),
+                other => {
+                    if let Some(part) = parts.last_mut() {
+                        part.push(other);
+                    }
+                }
+            }
+        }
+        Self(
+            parts
+                .into_iter()
+                .map(|part| part.trim().to_owned())
+                .collect(),
+        )
+    }
+
+    fn join(&self, part: &str) -> Self {
+        let mut parts = self.0.clone();
+        parts.push(part.to_owned());
+        Self(parts)
+    }
+
+    fn starts_with(&self, prefix: &Self) -> bool {
+        self.0.starts_with(&prefix.0)
+    }
+
+    /// The part after `prefix`.
+    fn after(&self, prefix: &Self) -> Option<&str> {
+        self.0.get(prefix.0.len()).map(String::as_str)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, part) in self.0.iter().enumerate() {
+            let dot = if i == 0 { "" } else { "." };
+            if part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            {
+                write!(f, "{dot}{part}")?;
+            } else {
+                write!(f, "{dot}\"{part}\"")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! `[profiles.NAME]` and `[numbers]`: what happens on a call.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sidetone_deepgram::listen::params::Params;
+use sidetone_gateway::config::{Announce, Dial, Listen, Overflow, Profile};
+
+use super::build::{bool, whole};
+use super::keys::closest;
+use super::value::Value;
+use super::{Path, Settings};
+
+/// Names that are routes below `/voice` and `/twilio`.
+const RESERVED: [&str; 3] = ["stream-status", "call-status", "next"];
+
+/// What a profile may hold.
+const PARTS: [&str; 10] = [
+    "announce",
+    "announce_voice",
+    "announce_language",
+    "recording",
+    "listen",
+    "dial",
+    "overflow",
+    "agent",
+    "functions",
+    "speak",
+];
+
+/// Builds every profile, the built-in ones included until a file defines their name.
+pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
+    let all = Path::parse("profiles");
+    built_in(settings, &all);
+    let mut profiles = BTreeMap::new();
+    for name in settings.children(&all) {
+        let at = all.join(&name);
+        let route = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !route || RESERVED.contains(&name.as_str()) {
+            let origin = settings.origin(&first(settings, &at));
+            settings.problem(
+                &origin,
+                format!(
+                    "{at}: this is no name for a profile: use letters, digits, - and _, and not \
+                     one of {}",
+                    RESERVED.join(", ")
+                ),
+            );
+        }
+        let profile = profile(settings, &at);
+        profiles.insert(name, profile);
+    }
+    profiles
+}
+
+/// Reads `[numbers]`: called number to profile.
+pub(super) fn numbers(
+    settings: &mut Settings,
+    profiles: &BTreeMap<String, Profile>,
+) -> BTreeMap<String, String> {
+    let all = Path::parse("numbers");
+    let mut numbers = BTreeMap::new();
+    for number in settings.children(&all) {
+        let at = all.join(&number);
+        let names = profiles
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let profile = settings.get(&at, |value| {
+            let name = value.text()?;
+            if profiles.contains_key(&name) {
+                Ok(name)
+            } else {
+                Err(format!("the name of a profile: {names}"))
+            }
+        });
+        if let Some(profile) = profile {
+            numbers.insert(number, profile);
+        }
+    }
+    numbers
+}
+
+fn built_in(settings: &mut Settings, all: &Path) {
+    let default = all.join("default");
+    if !settings.in_file(&default) {
+        settings.default(default.join("listen"), Value::Table(BTreeMap::new()));
+        if !settings.has(&default.join("dial")) {
+            settings.default(
+                default.join("dial").join("pause_secs"),
+                Value::Integer(3600),
+            );
+        }
+    }
+    for (name, part) in [("agent", "agent"), ("hello", "speak")] {
+        if !settings.in_file(&all.join(name)) {
+            settings.default(all.join(name).join(part), Value::Table(BTreeMap::new()));
+        }
+    }
+}
+
+fn profile(settings: &mut Settings, at: &Path) -> Profile {
+    for part in settings.children(at) {
+        if !PARTS.contains(&part.as_str()) {
+            let path = at.join(&part);
+            let origin = settings.origin(&first(settings, &path));
+            let remedy = closest(&part, PARTS).map_or_else(
+                || format!("a profile has: {}", PARTS.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            settings.problem(
+                &origin,
+                format!("{path}: unknown part of a profile; {remedy}"),
+            );
+            settings.take_all(&path);
+        }
+    }
+    settings.get(&at.join("recording"), bool);
+    // Their own checks come with the parts that use them.
+    for part in ["agent", "functions", "speak"] {
+        settings.take_all(&at.join(part));
+    }
+    let agent = settings.has(&at.join("agent"));
+    let speak = settings.has(&at.join("speak"));
+    if agent && speak {
+        let origin = settings.origin(&first(settings, &at.join("speak")));
+        settings.problem(&origin, format!("{at}: agent and speak exclude each other"));
+    }
+    Profile {
+        announce: announce(settings, at),
+        listen: listen(settings, &at.join("listen")),
+        dial: dial(settings, &at.join("dial")),
+        overflow: overflow(settings, &at.join("overflow")),
+        bidirectional: agent || speak,
+    }
+}
+
+/// The first path at or below `at`: its line is where the part begins.
+fn first(settings: &Settings, at: &Path) -> Path {
+    settings.children(at).first().map_or_else(
+        || at.clone(),
+        |child| {
+            let below = at.join(child);
+            first(settings, &below)
+        },
+    )
+}
+
+fn announce(settings: &mut Settings, at: &Path) -> Option<Announce> {
+    let voice = settings.get(&at.join("announce_voice"), text);
+    let language = settings.get(&at.join("announce_language"), text);
+    let text = settings.get(&at.join("announce"), text)?;
+    Some(Announce {
+        text,
+        voice,
+        language,
+    })
+}
+
+fn listen(settings: &mut Settings, at: &Path) -> Option<Listen> {
+    if !settings.has(at) {
+        return None;
+    }
+    // An empty table says that the part is on.
+    settings.take(at);
+    let flush_ms = settings
+        .get(&at.join("flush_ms"), |value| whole(value, 20, 500))
+        .unwrap_or(60);
+    let mut params = Params::default_profile();
+    for name in settings.children(at) {
+        if name == "flush_ms" {
+            continue;
+        }
+        let path = at.join(&name);
+        let Some(setting) = settings.take(&path) else {
+            settings.take_all(&path);
+            let origin = settings.origin(&first(settings, &path));
+            settings.problem(&origin, format!("{path}: expected a value, not a table"));
+            continue;
+        };
+        let result = setting
+            .value
+            .parameters()
+            .map_err(str::to_owned)
+            .and_then(|values| {
+                let values: Vec<&str> = values.iter().map(String::as_str).collect();
+                params
+                    .set(&name, &values)
+                    .map_err(|error| error.to_string())
+            });
+        if let Err(what) = result {
+            settings.problem(&setting.origin, format!("{path}: {what}"));
+        }
+    }
+    if let Err(error) = params.check() {
+        let origin = settings.origin(&first(settings, at));
+        settings.problem(&origin, format!("{at}: {error}"));
+    }
+    let flush = Duration::from_millis(flush_ms as u64);
+    Some(Listen { params, flush })
+}
+
+fn dial(settings: &mut Settings, at: &Path) -> Option<Dial> {
+    let number = settings.get(&at.join("number"), text).map(Dial::Number);
+    let say = settings.get(&at.join("say"), text).map(Dial::Say);
+    let pause = settings
+        .get(&at.join("pause_secs"), |value| whole(value, 1, 14_400))
+        .and_then(|secs| u32::try_from(secs).ok())
+        .map(Dial::PauseSecs);
+    one_of(
+        settings,
+        at,
+        "number, say, pause_secs",
+        [number, say, pause],
+    )
+}
+
+fn overflow(settings: &mut Settings, at: &Path) -> Option<Overflow> {
+    let say = settings.get(&at.join("say"), text).map(Overflow::Say);
+    let number = settings.get(&at.join("number"), text).map(Overflow::Number);
+    one_of(settings, at, "say, number", [say, number])
+}
+
+/// Exactly one of the choices, when the table is there at all.
+fn one_of<T, const N: usize>(
+    settings: &mut Settings,
+    at: &Path,
+    choices: &str,
+    given: [Option<T>; N],
+) -> Option<T> {
+    let mut given: Vec<T> = given.into_iter().flatten().collect();
+    if settings.has(at) && (given.len() != 1 || settings.children(at).len() > 1) {
+        let origin = settings.origin(&first(settings, at));
+        settings.problem(&origin, format!("{at}: expected exactly one of {choices}"));
+    }
+    given.pop()
+}
+
+fn text(value: &Value) -> Result<String, String> {
+    Ok(value.text()?)
+}

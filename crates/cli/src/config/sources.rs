@@ -1,0 +1,186 @@
+//! Reading the layers: the file, `.env`, the environment, the flags.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{KEYS, Key};
+use super::value::{Origin, Setting, Value};
+use super::{Path as KeyPath, Problem};
+
+/// Settings by path, of one layer.
+pub(super) type Layer = BTreeMap<KeyPath, Setting>;
+
+/// Reads a TOML file.
+pub(super) fn file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::new();
+    match DeTable::parse(text) {
+        Ok(table) => {
+            let reader = File { path, text };
+            reader.table(table.get_ref(), &KeyPath::default(), &mut layer, problems);
+        }
+        Err(error) => {
+            let origin = Origin::File {
+                path: path.to_owned(),
+                line: error.span().map_or(1, |span| line_of(text, &span)),
+            };
+            problems.push(Problem::at(&origin, error.message().to_owned()));
+        }
+    }
+    layer
+}
+
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn table(
+        &self,
+        table: &DeTable<'_>,
+        at: &KeyPath,
+        layer: &mut Layer,
+        problems: &mut Vec<Problem>,
+    ) {
+        for (key, value) in table {
+            let path = at.join(key.get_ref());
+            let origin = self.origin(&key.span());
+            match value.get_ref() {
+                DeValue::Table(inner) if !inner.is_empty() => {
+                    self.table(inner, &path, layer, problems);
+                }
+                other => match scalar(other) {
+                    Ok(value) => {
+                        layer.insert(path, Setting { value, origin });
+                    }
+                    Err(what) => problems.push(Problem::at(&origin, format!("{path}: {what}"))),
+                },
+            }
+        }
+    }
+
+    fn origin(&self, span: &Range<usize>) -> Origin {
+        Origin::File {
+            path: self.path.to_owned(),
+            line: line_of(self.text, span),
+        }
+    }
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.bytes()
+        .take(span.start)
+        .filter(|b| *b == b'\n')
+        .count()
+        + 1
+}
+
+fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
+    Ok(match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Boolean(bool) => Value::Bool(*bool),
+        DeValue::Integer(integer) => Value::Integer(
+            i64::from_str_radix(integer.as_str(), integer.radix())
+                .map_err(|_| format!("`{integer}` is too large a number"))?,
+        ),
+        DeValue::Float(float) => Value::Float(
+            float
+                .as_str()
+                .parse()
+                .map_err(|_| format!("`{float}` is no number"))?,
+        ),
+        DeValue::Array(array) => Value::List(
+            array
+                .iter()
+                .map(|item| scalar(item.get_ref()))
+                .collect::<Result<_, _>>()?,
+        ),
+        DeValue::Table(table) => Value::Table(
+            table
+                .iter()
+                .map(|(key, value)| Ok((key.get_ref().to_string(), scalar(value.get_ref())?)))
+                .collect::<Result<_, String>>()?,
+        ),
+        DeValue::Datetime(time) => return Err(format!("`{time}` is a date; no setting takes one")),
+    })
+}
+
+/// Reads `.env` text: only names that Sidetone knows count, others belong to other programs.
+pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::new();
+    for (index, line) in text.lines().enumerate() {
+        let origin = Origin::DotEnv {
+            path: path.to_owned(),
+            line: index + 1,
+        };
+        // One line at a time, so that a problem can be told with its line.
+        for item in dotenvy::from_read_iter(line.as_bytes()) {
+            match item {
+                Ok((name, value)) => insert_env(&mut layer, &name, value, origin.clone()),
+                // The parser's own message quotes the line, which may hold a secret.
+                Err(_) => problems.push(Problem::at(
+                    &origin,
+                    "this line is not NAME=VALUE; quote a value that has spaces".to_owned(),
+                )),
+            }
+        }
+    }
+    layer
+}
+
+/// Takes what is set in the environment.
+pub(super) fn environment(vars: &BTreeMap<String, String>) -> Layer {
+    let mut layer = Layer::new();
+    for (name, value) in vars {
+        if let Some(name) = KEYS
+            .iter()
+            .filter_map(|key| key.env)
+            .find(|env| env == name)
+        {
+            insert_env(&mut layer, name, value.clone(), Origin::Environment(name));
+        }
+    }
+    layer
+}
+
+fn insert_env(layer: &mut Layer, name: &str, value: String, origin: Origin) {
+    // An empty variable is how shells and compose files say "not set".
+    if value.trim().is_empty() {
+        return;
+    }
+    if let Some(Key { path, .. }) = KEYS.iter().find(|key| key.env == Some(name)) {
+        let value = Value::Text(value.trim().to_owned());
+        layer.insert(KeyPath::parse(path), Setting { value, origin });
+    }
+}
+
+/// Takes `--set KEY=VALUE`.
+pub(super) fn flags(sets: &[String], problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::new();
+    for set in sets {
+        let key = set
+            .split_once('=')
+            .map_or(set.as_str(), |(key, _)| key)
+            .trim();
+        let origin = Origin::Flag(format!("--set {key}"));
+        match set.split_once('=') {
+            Some((_, value)) if !key.is_empty() => {
+                let value = Value::Text(value.trim().to_owned());
+                layer.insert(KeyPath::parse(key), Setting { value, origin });
+            }
+            _ => problems.push(Problem::at(
+                &origin,
+                "expected KEY=VALUE, as in `--set limits.max_calls=50`".to_owned(),
+            )),
+        }
+    }
+    layer
+}
+
+/// Where the configuration file is: the one that was named, else `sidetone.toml` if it is there.
+pub(super) fn locate(named: Option<PathBuf>, folder: &Path) -> Option<PathBuf> {
+    named.or_else(|| Some(folder.join("sidetone.toml")).filter(|path| path.exists()))
+}

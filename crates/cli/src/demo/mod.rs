@@ -1,0 +1,226 @@
+//! `sidetone demo`: gateway, emulated Deepgram and simulated phones in one process.
+
+mod score;
+mod script;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sidetone_audio::Track;
+use sidetone_call::archive::Archive as _;
+use sidetone_call::event::{EventData, Status, Transcript};
+use sidetone_deepgram::listen::params::Params;
+use sidetone_gateway::calls::Calls;
+use sidetone_gateway::config::{Deepgram, Dial, Limits, Listen, Profile, Twilio};
+use sidetone_gateway::{Config, Gateway, Shutdown};
+use sidetone_simulator::emulator::{self, Emulator};
+use sidetone_simulator::phone::{self, Party};
+use sidetone_twilio::CallSid;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::args::Demo;
+use crate::config::{Log, LogFormat};
+use crate::terminal::Terminal;
+use crate::{logging, signals};
+use score::Score;
+
+/// Between the starts of two calls, so that a crowd does not ring in the same millisecond.
+const STAGGER: Duration = Duration::from_millis(20);
+
+/// After a phone has hung up, its last words are heard within this.
+const LAST_WORDS: Duration = Duration::from_secs(100);
+
+/// Runs the demonstration; fails when a word was lost or doubled.
+pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
+    let shutdown = signals::follow().context("cannot follow signals")?;
+    let terminal = Terminal::on_stdout(false);
+    let log = Log {
+        filter: "warn".to_owned(),
+        format: LogFormat::Text,
+    };
+    logging::start(&log, false, terminal.log_writer())?;
+
+    let emulator = Emulator::start(emulator::Options::default())
+        .await
+        .context("the emulated Deepgram")?;
+    let gateway = Gateway::bind(configuration(&args, emulator.url())).await?;
+    let address = *gateway
+        .addresses()
+        .first()
+        .context("the gateway has no address")?;
+    let calls = gateway.calls();
+    let gateway_shutdown = Shutdown::default();
+    let serving = tokio::spawn(gateway.run(gateway_shutdown.clone()));
+    terminal.print(opening(&args, address)).await;
+
+    let first: CallSid = call_sid(0).parse().context("the demo's own call sid")?;
+    let display = terminal.follow_only(Arc::clone(&calls), Some(first));
+    let outcome = tokio::select! {
+        outcome = all_calls(&args, address, &calls) => Some(outcome?),
+        () = shutdown.drain.cancelled() => None,
+    };
+    let terminal = display.settle().await;
+    let Some(score) = outcome else {
+        terminal.close().await;
+        bail!("interrupted");
+    };
+    let summary = if args.json {
+        score.json()?
+    } else {
+        score.to_string()
+    };
+    terminal.print(summary).await;
+    if args.keep {
+        terminal
+            .print(format!(
+                "The console stays at http://{address}/ until Ctrl-C."
+            ))
+            .await;
+        shutdown.drain.cancelled().await;
+    }
+    gateway_shutdown.drain.cancel();
+    serving.await.context("the gateway")?;
+    emulator.stop().await;
+    terminal.close().await;
+    Ok(if score.is_perfect() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn opening(args: &Demo, address: SocketAddr) -> String {
+    let what = match args.calls {
+        1 => "A simulated call, transcribed live".to_owned(),
+        n => format!("{n} simulated calls at once; this is the first"),
+    };
+    format!("{what}. Console: http://{address}/\n")
+}
+
+fn configuration(args: &Demo, deepgram: Url) -> Config {
+    let listen = Listen {
+        params: Params::default_profile(),
+        flush: Duration::from_millis(60),
+    };
+    let profile = Profile {
+        listen: Some(listen),
+        dial: Some(Dial::Number(script::CALLEE.to_owned())),
+        ..Profile::default()
+    };
+    Config {
+        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+        public_url: None,
+        insecure: false,
+        trust_loopback: None,
+        allowed_origins: Vec::new(),
+        trusted_proxies: Vec::new(),
+        twilio: Twilio::default(),
+        deepgram: Deepgram {
+            api_key: "demo".into(),
+            url: deepgram,
+        },
+        profiles: BTreeMap::from([("default".to_owned(), profile)]),
+        default_profile: "default".to_owned(),
+        numbers: BTreeMap::new(),
+        limits: Limits {
+            max_calls: usize::from(args.calls),
+            ..Limits::default()
+        },
+        drain: Duration::ZERO,
+    }
+}
+
+fn call_sid(index: u16) -> String {
+    format!("CA{index:032x}")
+}
+
+/// Makes every call and compares what was said with what was heard.
+async fn all_calls(args: &Demo, address: SocketAddr, calls: &Arc<Calls>) -> anyhow::Result<Score> {
+    let voice: Url = format!("http://{address}/voice")
+        .parse()
+        .context("the gateway's address")?;
+    let mut phones = JoinSet::new();
+    for index in 0..args.calls {
+        let mut options = phone::Options::new(voice.clone());
+        options.call_sid = Some(call_sid(index).parse().context("the demo's own call sid")?);
+        options.turns = script::conversation(usize::from(index));
+        options.seed = u64::from(index);
+        phones.spawn(one_call(
+            options,
+            Arc::clone(calls),
+            STAGGER * u32::from(index),
+        ));
+    }
+    let mut score = Score::default();
+    while let Some(call) = phones.join_next().await {
+        score.add(call.context("a simulated phone")??);
+    }
+    Ok(score)
+}
+
+async fn one_call(
+    options: phone::Options,
+    calls: Arc<Calls>,
+    wait: Duration,
+) -> anyhow::Result<Score> {
+    tokio::time::sleep(wait).await;
+    let report = phone::call(options)
+        .await
+        .context("a simulated call failed")?;
+    let finals = tokio::time::timeout(LAST_WORDS, finals(&calls, &report.call_sid))
+        .await
+        .with_context(|| format!("call {} did not end", report.call_sid))??;
+    let mut score = Score::default();
+    for (party, track) in [
+        (Party::Caller, Track::Inbound),
+        (Party::Callee, Track::Outbound),
+    ] {
+        let spoken = report
+            .spoken
+            .iter()
+            .filter(|s| s.party == party)
+            .map(|s| s.word.as_str());
+        let heard = finals
+            .iter()
+            .filter(|transcript| transcript.track == track)
+            .flat_map(|transcript| transcript.words.iter().map(|word| word.word.as_str()));
+        score.compare(&spoken.collect::<Vec<_>>(), &heard.collect::<Vec<_>>());
+    }
+    score.latencies_ms = finals
+        .iter()
+        .filter_map(|transcript| transcript.latency_ms)
+        .collect();
+    score.calls = 1;
+    Ok(score)
+}
+
+/// Waits for the call's end and gives its finals.
+async fn finals(calls: &Calls, call_sid: &CallSid) -> anyhow::Result<Vec<Transcript>> {
+    let mut changed = calls.changed();
+    while calls
+        .archive()
+        .call(call_sid)
+        .await?
+        .is_none_or(|call| call.status != Status::Ended)
+    {
+        changed.changed().await.context("the gateway has stopped")?;
+    }
+    let mut finals = Vec::new();
+    let mut after = 0;
+    loop {
+        let events = calls.archive().events(call_sid, after, 500).await?;
+        let Some(last) = events.last() else {
+            return Ok(finals);
+        };
+        after = last.event.seq;
+        finals.extend(events.iter().filter_map(|entry| match &entry.event.data {
+            EventData::TranscriptFinal(transcript) => Some((**transcript).clone()),
+            _ => None,
+        }));
+    }
+}

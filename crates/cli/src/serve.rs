@@ -1,0 +1,68 @@
+//! `sidetone serve`.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use sidetone_gateway::Gateway;
+use tracing::{info, warn};
+
+use crate::args::Serve;
+use crate::config::{self, Inputs};
+use crate::terminal::Terminal;
+use crate::{logging, signals};
+
+/// Runs the gateway until a signal.
+pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
+    let inputs = inputs(&args)?;
+    if args.print_config {
+        anstream::print!("{}", config::print(&inputs)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let configuration = config::load(&inputs)?;
+    let shutdown = signals::follow().context("cannot follow signals")?;
+    let terminal = Terminal::on_stdout(args.interim);
+    logging::start(
+        &configuration.log,
+        std::io::stderr().is_terminal(),
+        terminal.log_writer(),
+    )?;
+    for warning in &configuration.warnings {
+        warn!("{warning}");
+    }
+    let public_url = configuration.gateway.public_url.clone();
+    let gateway = Gateway::bind(configuration.gateway).await?;
+    for address in gateway.addresses() {
+        info!("Listening on http://{address}");
+    }
+    if let Some(url) = public_url {
+        info!(
+            "Twilio's voice webhook for this gateway: {}/voice",
+            url.as_str().trim_end_matches('/')
+        );
+    }
+    let display = terminal.follow(gateway.calls());
+    gateway.run(shutdown).await;
+    display.finish().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn inputs(args: &Serve) -> anyhow::Result<Inputs> {
+    let environment: std::collections::BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let file = args.config.clone().or_else(|| {
+        environment
+            .get("SIDETONE_CONFIG")
+            .filter(|v| !v.is_empty())
+            .map(Into::into)
+    });
+    Ok(Inputs {
+        file,
+        folder: std::env::current_dir().context("the working folder is gone")?,
+        environment,
+        sets: args.sets.clone(),
+        profile: args.profile.clone(),
+        insecure: args.insecure,
+    })
+}
