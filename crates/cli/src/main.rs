@@ -13,6 +13,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use sidetone_gateway::StartError;
 
 use crate::args::{Cli, Command};
 
@@ -53,7 +54,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("sidetone: {error:#}");
-            let usage = error.is::<config::ConfigError>();
+            let is_refused = |start: &StartError| {
+                matches!(start, StartError::Unsafe(_) | StartError::Setting(_))
+            };
+            let usage = error.is::<config::ConfigError>()
+                || error.downcast_ref().is_some_and(is_refused);
             if usage {
                 ExitCode::from(WRONG_USAGE)
             } else {

@@ -36,6 +36,9 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// The only key it takes, as `Token`; `None`: any key, and any `Bearer` token.
     pub api_key: Option<SecretString>,
+    /// Each call's first stream breaks off, without a Close, when it has been open for so long.
+    /// A call is told by the stream's `extra`.
+    pub cut_after: Option<Duration>,
     /// Seed of all that varies: latencies, confidences, the lengths of windows.
     pub seed: u64,
 }

@@ -32,6 +32,9 @@ use score::Score;
 /// Between the starts of two calls, so that a crowd does not ring in the same millisecond.
 const STAGGER: Duration = Duration::from_millis(20);
 
+/// With `--drop`, when each call's Deepgram connection is cut: in the middle of a sentence.
+const CUT_AFTER: Duration = Duration::from_secs(10);
+
 /// After a phone has hung up, its last words are heard within this.
 const LAST_WORDS: Duration = Duration::from_secs(100);
 
@@ -45,7 +48,11 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     };
     logging::start(&log, false, terminal.log_writer())?;
 
-    let emulator = Emulator::start(emulator::Options::default())
+    let options = emulator::Options {
+        cut_after: args.drop.then_some(CUT_AFTER),
+        ..emulator::Options::default()
+    };
+    let emulator = Emulator::start(options)
         .await
         .context("the emulated Deepgram")?;
     let gateway = Gateway::bind(configuration(&args, emulator.url())).await?;

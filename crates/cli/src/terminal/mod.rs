@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidetone_call::archive::Archive as _;
-use sidetone_call::event::EventData;
+use sidetone_call::event::{EventData, Transcript};
 use sidetone_call::log::{Cursor, Item, Read};
 use sidetone_gateway::calls::{CallHandle, Calls};
 use sidetone_twilio::CallSid;
@@ -239,7 +239,7 @@ impl Reader {
                 EventData::TranscriptFinal(transcript) => Shown::Final {
                     call_sid: entry.event.call_sid.clone(),
                     track: transcript.track,
-                    start_ms: transcript.start_ms,
+                    start_ms: spoken_at(transcript),
                     text: transcript.text.clone(),
                 },
                 EventData::CallEnded(call) => Shown::Ended {
@@ -251,12 +251,18 @@ impl Reader {
             Item::Interim(interim) => Shown::Interim {
                 call_sid: interim.call_sid.clone(),
                 track: interim.transcript.track,
-                start_ms: interim.transcript.start_ms,
+                start_ms: spoken_at(&interim.transcript),
                 text: interim.transcript.text.clone(),
             },
         };
         self.lines.send(shown).await.is_ok()
     }
+}
+
+/// When the first word was spoken: a transcript's own start may lie in the silence before it.
+fn spoken_at(transcript: &Transcript) -> u64 {
+    let first = transcript.words.first();
+    first.map_or(transcript.start_ms, |word| word.start_ms)
 }
 
 /// The thread that writes: blocked when the terminal is stopped, and then nobody else is.

@@ -1,7 +1,8 @@
 //! The emulator's routes: who may come in, and with which parameters.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -35,6 +36,8 @@ struct Shared {
     options: Options,
     dice: Mutex<Dice>,
     streams: Arc<Semaphore>,
+    /// The calls one of whose streams was broken off, by their `extra`.
+    cut: Mutex<HashSet<Vec<(String, String)>>>,
     tasks: TaskTracker,
     cancelled: CancellationToken,
 }
@@ -44,6 +47,7 @@ impl Server {
         Self(Arc::new(Shared {
             dice: Mutex::new(Dice::new(options.seed)),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            cut: Mutex::default(),
             options,
             tasks,
             cancelled,
@@ -82,6 +86,13 @@ impl Server {
         }
     }
 
+    /// How long a stream may last before it breaks off, if it is to break off.
+    fn life(&self, query: &Query) -> Option<Duration> {
+        let life = self.0.options.cut_after?;
+        let mut cut = self.0.cut.lock().expect("nothing panics while it is held");
+        (cut.len() < MAX_STREAMS && cut.insert(query.extra.clone())).then_some(life)
+    }
+
     /// A place for one more stream.
     fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
         let place = Arc::clone(&self.0.streams).try_acquire_owned();
@@ -102,6 +113,7 @@ async fn listen(
         let query = Query::parse(query.as_deref().unwrap_or_default())?;
         let place = server.place()?;
         let upgrade = upgrade.map_err(|_| NOT_A_WEBSOCKET)?;
+        let life = server.life(&query).unwrap_or(Duration::MAX);
 
         let created = jiff::Timestamp::now();
         let identity = Identity {
@@ -116,10 +128,12 @@ async fn listen(
         let cancelled = server.0.cancelled.clone();
         Ok(
             socket::limit(upgrade.protocols(SCHEMES)).on_upgrade(async move |socket| {
-                cancelled
-                    .run_until_cancelled(socket::run(socket, session))
-                    .await;
-                tracing::info!(%request_id, "Stream ended.");
+                let whole = cancelled.run_until_cancelled(socket::run(socket, session));
+                match tokio::time::timeout(life, whole).await {
+                    Ok(_) => tracing::info!(%request_id, "Stream ended."),
+                    // Dropped here, its socket is gone without a Close.
+                    Err(_) => tracing::info!(%request_id, "Stream broken off on request."),
+                }
                 drop((place, task));
             }),
         )
