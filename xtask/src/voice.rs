@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 ///
 /// # Errors
 /// When a program is missing or fails, or the folder cannot be read or written.
-pub fn render() -> Result<()> {
+pub(crate) fn render() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/voice");
     let vocabulary = folder.join("vocabulary.txt");
     let vocabulary = fs::read_to_string(&vocabulary)

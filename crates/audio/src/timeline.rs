@@ -141,15 +141,21 @@ impl Clock {
     }
 
     fn place(&mut self, timestamp_ms: u64, arrival: u64) -> Placement {
-        let position = self.position(timestamp_ms);
+        // The step is measured from before the call, too, so that a clock that jumped back to
+        // there does not pass for audio that is a little late.
+        let exact = self.exact_position(timestamp_ms);
+        let step_from = |end: u64| {
+            u64::try_from((exact - i128::from(end)).unsigned_abs()).unwrap_or(u64::MAX)
+        };
         // Late audio must not turn what is current into a hole, nor the other way round: a frame
         // continues whichever end it is nearer to.
-        let expected = if position.abs_diff(self.end) <= position.abs_diff(self.cursor) {
+        let expected = if step_from(self.end) <= step_from(self.cursor) {
             self.end
         } else {
             self.cursor
         };
-        let step = position.abs_diff(expected);
+        let step = step_from(expected);
+        let position = in_call(exact);
         if step <= WOBBLE {
             Placement {
                 at: expected,
@@ -195,9 +201,18 @@ impl Clock {
 
     /// Where `timestamp_ms` stands by this clock.
     fn position(&self, timestamp_ms: u64) -> u64 {
-        let position = self.zero + samples(timestamp_ms);
-        u64::try_from(position.max(0)).unwrap_or(u64::MAX)
+        in_call(self.exact_position(timestamp_ms))
     }
+
+    /// The same, be it before the call or further off than `u64` reaches.
+    fn exact_position(&self, timestamp_ms: u64) -> i128 {
+        self.zero + samples(timestamp_ms)
+    }
+}
+
+/// The nearest position there is.
+fn in_call(position: i128) -> u64 {
+    u64::try_from(position.max(0)).unwrap_or(u64::MAX)
 }
 
 /// The call time of timestamp 0 when `timestamp_ms` stands at `at`.

@@ -57,8 +57,8 @@ fn main() -> ExitCode {
             let is_refused = |start: &StartError| {
                 matches!(start, StartError::Unsafe(_) | StartError::Setting(_))
             };
-            let usage = error.is::<config::ConfigError>()
-                || error.downcast_ref().is_some_and(is_refused);
+            let usage =
+                error.is::<config::ConfigError>() || error.downcast_ref().is_some_and(is_refused);
             if usage {
                 ExitCode::from(WRONG_USAGE)
             } else {

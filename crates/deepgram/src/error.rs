@@ -25,7 +25,11 @@ pub fn words(dg_error: Option<&str>, body: &[u8]) -> String {
         structured => structured.words(),
     };
     let said = one_line(&said, MAX_WORDS_CHARS);
-    if said.is_empty() { "Deepgram gave no reason".to_owned() } else { said }
+    if said.is_empty() {
+        "Deepgram gave no reason".to_owned()
+    } else {
+        said
+    }
 }
 
 /// The body of a refusal.
@@ -67,25 +71,28 @@ impl ErrorBody {
             return Self::Text(body.to_owned());
         };
         match loose {
-            LooseBody { err_code, err_msg, request_id, .. }
-                if err_code.is_some() || err_msg.is_some() =>
-            {
-                Self::Coded {
-                    err_code: err_code.unwrap_or_default(),
-                    err_msg: err_msg.unwrap_or_default(),
-                    request_id,
-                }
-            }
-            LooseBody { category, message, details, request_id, .. }
-                if category.is_some() || message.is_some() =>
-            {
-                Self::Categorized {
-                    category: category.unwrap_or_default(),
-                    message: message.unwrap_or_default(),
-                    details,
-                    request_id,
-                }
-            }
+            LooseBody {
+                err_code,
+                err_msg,
+                request_id,
+                ..
+            } if err_code.is_some() || err_msg.is_some() => Self::Coded {
+                err_code: err_code.unwrap_or_default(),
+                err_msg: err_msg.unwrap_or_default(),
+                request_id,
+            },
+            LooseBody {
+                category,
+                message,
+                details,
+                request_id,
+                ..
+            } if category.is_some() || message.is_some() => Self::Categorized {
+                category: category.unwrap_or_default(),
+                message: message.unwrap_or_default(),
+                details,
+                request_id,
+            },
             _ => Self::Text(body.to_owned()),
         }
     }
@@ -107,10 +114,19 @@ impl ErrorBody {
             (message, code) => format!("{message} ({code})"),
         };
         match self {
-            Self::Coded { err_code, err_msg, .. } => sentence(err_msg, err_code),
-            Self::Categorized { category, message, details, .. } => {
+            Self::Coded {
+                err_code, err_msg, ..
+            } => sentence(err_msg, err_code),
+            Self::Categorized {
+                category,
+                message,
+                details,
+                ..
+            } => {
                 let said = sentence(message, category);
-                details.as_ref().map_or_else(|| said.clone(), |details| format!("{said}: {details}"))
+                details
+                    .as_ref()
+                    .map_or_else(|| said.clone(), |details| format!("{said}: {details}"))
             }
             Self::Text(text) => text.clone(),
         }
@@ -145,8 +161,11 @@ impl Refusal {
         "Project does not have access to the requested model.",
     );
     /// Too many connections at once.
-    pub const TOO_MANY_REQUESTS: Self =
-        Self::new(429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later");
+    pub const TOO_MANY_REQUESTS: Self = Self::new(
+        429,
+        "TOO_MANY_REQUESTS",
+        "Too many requests. Please try again later",
+    );
     /// Deepgram is ill.
     pub const SERVICE_UNAVAILABLE: Self =
         Self::new(503, "Service Unavailable", "Please try again later");
@@ -183,7 +202,11 @@ impl Refusal {
 
     /// A refusal with a fixed text.
     pub const fn new(status: u16, err_code: &'static str, err_msg: &'static str) -> Self {
-        Self { status, err_code, err_msg: Cow::Borrowed(err_msg) }
+        Self {
+            status,
+            err_code,
+            err_msg: Cow::Borrowed(err_msg),
+        }
     }
 
     /// A query parameter that cannot be read.
@@ -219,8 +242,10 @@ struct LooseBody {
 
 /// `text` without control characters and runs of white space, cut to `max_chars`.
 pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect();
     words.join(" ").chars().take(max_chars).collect()
 }
 
@@ -244,9 +269,17 @@ mod tests {
                 r#"{"category":"INVALID_JSON","message":"Invalid JSON submitted.","details":"line 7"}"#,
                 "Invalid JSON submitted. (INVALID_JSON): line 7",
             ),
-            (None, "UUID parsing failed:\r\n\tinvalid length", "UUID parsing failed: invalid length"),
+            (
+                None,
+                "UUID parsing failed:\r\n\tinvalid length",
+                "UUID parsing failed: invalid length",
+            ),
             (Some("Invalid credentials."), "", "Invalid credentials."),
-            (Some("upstream says no"), "<html>Bad gateway</html>", "upstream says no"),
+            (
+                Some("upstream says no"),
+                "<html>Bad gateway</html>",
+                "upstream says no",
+            ),
             (None, "<html>Bad gateway</html>", "Deepgram gave no reason"),
             (Some(" "), "", "Deepgram gave no reason"),
         ];

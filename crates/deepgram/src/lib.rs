@@ -20,5 +20,8 @@
 //! assert_eq!(started.channel.index, 1);
 //! ```
 
+#![warn(clippy::indexing_slicing)]
+
+#[warn(clippy::arithmetic_side_effects)]
 pub mod error;
 pub mod listen;

@@ -27,9 +27,6 @@ pub struct Metrics {
     calls: ByLabel,
     call_panics: Counter,
     media_frames: [Counter; 2],
-    media_late: [Counter; 2],
-    media_unrelayed: [Counter; 2],
-    media_undecodable: Counter,
     audio_gap: Seconds,
     provider_reconnects: Counter,
     replayed: Seconds,
@@ -86,6 +83,8 @@ pub enum Rejection {
     NotJson,
     /// A stream that sent a message with wrong fields.
     BadMessage,
+    /// A media message whose payload is not base64; only that message is skipped.
+    BadPayload,
     /// A stream that sent a message where it has no place, or a second `start`.
     WrongOrder,
     /// A stream that sent a message that is too long.
@@ -137,45 +136,24 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("sidetone");
         let r = &mut registry;
-        let frames: ByLabel = register(
-            r,
-            "media_frames",
-            "Media messages decoded",
-            Family::default(),
-        );
-        let late: ByLabel = register(
-            r,
-            "media_late",
-            "Media messages whose place was taken",
-            Family::default(),
-        );
-        let unrelayed: ByLabel = register(
-            r,
-            "media_unrelayed",
-            "Media messages of a track that a newer stream of the call carries",
-            Family::default(),
-        );
-        let per_track = |family: &ByLabel| {
-            Track::ALL.map(|track| family.get_or_create(&[("track", track.name())]).clone())
-        };
+        let by_track = Track::ALL.map(|track| ("track", track.name()));
+        let frames = by_label(r, "media_frames", "Media messages decoded", by_track);
+        let media_frames = by_track.map(|track| frames.get_or_create(&[track]).clone());
         Self {
             calls_live: register(r, "calls_live", "Calls that are on", Gauge::default()),
-            calls: register(r, "calls", "Calls that have ended", Family::default()),
+            calls: by_label(
+                r,
+                "calls",
+                "Calls that have ended",
+                END_REASONS.map(|reason| ("end_reason", end_reason_name(reason))),
+            ),
             call_panics: register(
                 r,
                 "call_panics",
                 "Calls that were ended by a fault of Sidetone",
                 Counter::default(),
             ),
-            media_frames: per_track(&frames),
-            media_late: per_track(&late),
-            media_unrelayed: per_track(&unrelayed),
-            media_undecodable: register(
-                r,
-                "media_undecodable",
-                "Media messages whose payload was not base64",
-                Counter::default(),
-            ),
+            media_frames,
             audio_gap: register(
                 r,
                 "audio_gap_seconds",
@@ -215,17 +193,17 @@ impl Metrics {
                 Counter::default(),
             ),
             connections: register(r, "connections", "Sockets that are open", Gauge::default()),
-            webhooks: register(
+            webhooks: by_label(
                 r,
                 "webhook_requests",
                 "Twilio's requests",
-                Family::default(),
+                Webhook::ALL.map(|kind| ("kind", kind.name())),
             ),
-            rejected: register(
+            rejected: by_label(
                 r,
                 "rejected",
                 "What was refused, by reason",
-                Family::default(),
+                Rejection::ALL.map(|reason| ("reason", reason.name())),
             ),
             registry: Arc::new(registry),
         }
@@ -252,21 +230,6 @@ impl Metrics {
     /// A media message was decoded. One atomic add.
     pub fn media_frame(&self, track: Track) {
         self.media_frames[track.index()].inc();
-    }
-
-    /// A decoded media message came when its place was already taken.
-    pub fn media_late(&self, track: Track) {
-        self.media_late[track.index()].inc();
-    }
-
-    /// A decoded media message was not relayed: a newer stream carries its track.
-    pub fn media_unrelayed(&self, track: Track) {
-        self.media_unrelayed[track.index()].inc();
-    }
-
-    /// A media message's payload was not base64.
-    pub fn media_undecodable(&self) {
-        self.media_undecodable.inc();
     }
 
     /// Audio that never arrived or was never heard.
@@ -365,6 +328,40 @@ impl Drop for Held {
 }
 
 impl Rejection {
+    const ALL: [Self; 31] = [
+        Self::HeaderTimeout,
+        Self::HeaderTooLarge,
+        Self::NotHttp,
+        Self::TooManyConnections,
+        Self::TooManyConnectionsFromClient,
+        Self::BodyTimeout,
+        Self::BodyTooLarge,
+        Self::RequestTimeout,
+        Self::Host,
+        Self::Origin,
+        Self::Unauthorized,
+        Self::RateLimited,
+        Self::Signature,
+        Self::InvalidRequest,
+        Self::UnknownProfile,
+        Self::Full,
+        Self::Draining,
+        Self::UnprovedCallback,
+        Self::BinaryFrame,
+        Self::NotJson,
+        Self::BadMessage,
+        Self::BadPayload,
+        Self::WrongOrder,
+        Self::MessageTooBig,
+        Self::StartTimeout,
+        Self::ForeignAccount,
+        Self::StreamAuth,
+        Self::NoPlace,
+        Self::SubscriberSilent,
+        Self::UnknownCall,
+        Self::SubscriberLagged,
+    ];
+
     const fn name(self) -> &'static str {
         match self {
             Self::HeaderTimeout => "header_timeout",
@@ -388,6 +385,7 @@ impl Rejection {
             Self::BinaryFrame => "binary_frame",
             Self::NotJson => "not_json",
             Self::BadMessage => "bad_message",
+            Self::BadPayload => "bad_payload",
             Self::WrongOrder => "wrong_order",
             Self::MessageTooBig => "message_too_big",
             Self::StartTimeout => "start_timeout",
@@ -402,6 +400,13 @@ impl Rejection {
 }
 
 impl Webhook {
+    const ALL: [Self; 4] = [
+        Self::Voice,
+        Self::Next,
+        Self::StreamStatus,
+        Self::CallStatus,
+    ];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Voice => "voice",
@@ -411,6 +416,21 @@ impl Webhook {
         }
     }
 }
+
+const END_REASONS: [EndReason; 12] = [
+    EndReason::Stop,
+    EndReason::Hangup,
+    EndReason::Transferred,
+    EndReason::Disconnected,
+    EndReason::IdleTimeout,
+    EndReason::Shutdown,
+    EndReason::Crashed,
+    EndReason::Busy,
+    EndReason::NoAnswer,
+    EndReason::Failed,
+    EndReason::Canceled,
+    EndReason::Error,
+];
 
 pub(crate) const fn end_reason_name(reason: EndReason) -> &'static str {
     match reason {
@@ -427,6 +447,21 @@ pub(crate) const fn end_reason_name(reason: EndReason) -> &'static str {
         EndReason::Canceled => "canceled",
         EndReason::Error => "error",
     }
+}
+
+/// Registers a counter with one label, every series of it at zero: one that came into being with
+/// its first event would hide that event from a rate, and without any the metric itself is absent.
+fn by_label<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    series: [(&'static str, &'static str); N],
+) -> ByLabel {
+    let family: ByLabel = register(registry, name, help, Family::default());
+    for label in series {
+        drop(family.get_or_create(&[label]));
+    }
+    family
 }
 
 /// Registers a metric and gives it back. The exposition adds `_total` to counters and the full stop
@@ -476,14 +511,15 @@ mod tests {
 
     fn lines_of(metrics: &Metrics, format: TextFormat, metric: &str) -> Vec<String> {
         let text = metrics.encode(format);
+        let untouched = |line: &str| line.ends_with("\"} 0") && !line.contains("le=");
         text.lines()
-            .filter(|l| l.contains(metric))
+            .filter(|l| l.contains(metric) && !untouched(l))
             .map(String::from)
             .collect()
     }
 
     #[test]
-    fn counters_without_labels_exist_from_the_start() {
+    fn every_series_exists_from_the_start() {
         let text = Metrics::new().encode(TextFormat::Prometheus);
         for line in [
             "sidetone_calls_live 0",
@@ -494,6 +530,10 @@ mod tests {
             "sidetone_subscriber_interims_skipped_total 0",
             "sidetone_media_frames_total{track=\"inbound\"} 0",
             "sidetone_media_frames_total{track=\"outbound\"} 0",
+            "sidetone_calls_total{end_reason=\"stop\"} 0",
+            "sidetone_calls_total{end_reason=\"error\"} 0",
+            "sidetone_rejected_total{reason=\"signature\"} 0",
+            "sidetone_webhook_requests_total{kind=\"voice\"} 0",
             "sidetone_transcript_latency_seconds_count 0",
         ] {
             assert!(

@@ -6,7 +6,7 @@
 //! its latency. `GET /v1/projects` and `GET /v1/auth/token` check a key.
 
 mod credentials;
-mod dice;
+
 mod faults;
 mod recognizer;
 mod server;

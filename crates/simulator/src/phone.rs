@@ -24,7 +24,7 @@
 mod call;
 mod conversation;
 mod dial;
-mod dice;
+
 mod error;
 mod keypad;
 mod line;

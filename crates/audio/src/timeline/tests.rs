@@ -173,6 +173,17 @@ fn a_clock_that_jumps_back_is_set_whatever_the_arrival_clock_says() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_to_before_the_call_is_set() {
+    let mut timeline = Timeline::default();
+    let (begun, hour) = (3_600_100, 3_600_000);
+    assert_eq!(timeline.place(Inbound, begun, 160, 0), at(0));
+    let after = timeline.place(Inbound, 100, 160, FRAME);
+    assert_eq!(after.at, FRAME);
+    assert_eq!(after.gap, gap(FRAME, ms(hour) + FRAME, GapReason::Clock));
+    assert_eq!(timeline.place(Inbound, 120, 160, 2 * FRAME), at(2 * FRAME));
+}
+
+#[test]
 fn a_late_frame_stands_where_its_timestamp_says_and_makes_no_hole() {
     let mut line = Line::begun();
     for frame in 1..5 {

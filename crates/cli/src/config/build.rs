@@ -194,8 +194,8 @@ fn listen_base(mut url: Url) -> Url {
     } else {
         "ws"
     };
-    // Between two special schemes this never fails.
-    let _ = url.set_scheme(scheme);
+    url.set_scheme(scheme)
+        .expect("one special scheme can take another's place");
     url
 }
 

@@ -181,8 +181,7 @@ impl Settings {
             } else {
                 value.to_string()
             };
-            // Writing to a String cannot fail.
-            let _ = writeln!(listing, "{path} = {value}  # {origin}");
+            writeln!(listing, "{path} = {value}  # {origin}").expect("a String takes all");
         }
         listing
     }

@@ -119,7 +119,7 @@ pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> L
         // One line at a time, so that a problem can be told with its line.
         for item in dotenvy::from_read_iter(line.as_bytes()) {
             match item {
-                Ok((name, value)) => insert_env(&mut layer, &name, value, origin.clone()),
+                Ok((name, value)) => insert_env(&mut layer, &name, &value, origin.clone()),
                 // The parser's own message quotes the line, which may hold a secret.
                 Err(_) => problems.push(Problem::at(
                     &origin,
@@ -140,13 +140,13 @@ pub(super) fn environment(vars: &BTreeMap<String, String>) -> Layer {
             .filter_map(|key| key.env)
             .find(|env| env == name)
         {
-            insert_env(&mut layer, name, value.clone(), Origin::Environment(name));
+            insert_env(&mut layer, name, value, Origin::Environment(name));
         }
     }
     layer
 }
 
-fn insert_env(layer: &mut Layer, name: &str, value: String, origin: Origin) {
+fn insert_env(layer: &mut Layer, name: &str, value: &str, origin: Origin) {
     // An empty variable is how shells and compose files say "not set".
     if value.trim().is_empty() {
         return;

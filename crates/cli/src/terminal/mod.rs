@@ -70,7 +70,7 @@ impl Terminal {
     /// A line of its own on stdout.
     pub(crate) async fn print(&self, text: impl Into<String>) {
         // The writer is gone when stdout was closed; then nobody reads.
-        let _ = self.lines.send(Shown::Line(text.into())).await;
+        self.lines.send(Shown::Line(text.into())).await.ok();
     }
 
     /// Shows every call from now on.
@@ -98,8 +98,9 @@ impl Terminal {
     /// Writes what waits and gives the terminal back.
     pub(crate) async fn close(self) {
         let Self { lines, written, .. } = self;
-        let _ = lines.send_timeout(Shown::Close, LAST_LINES).await;
-        let _ = tokio::time::timeout(LAST_LINES, written).await;
+        // A terminal that is stopped, or gone, is left as it is.
+        lines.send_timeout(Shown::Close, LAST_LINES).await.ok();
+        tokio::time::timeout(LAST_LINES, written).await.ok();
     }
 }
 

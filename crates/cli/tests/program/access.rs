@@ -46,7 +46,10 @@ async fn is_let_in(serve: &Serve, header: &[&str]) -> bool {
         let answer = exchange(serve, &format!("GET {path}"), header).await;
         assert_eq!(answer.status, 200, "{path} is everyone's: {answer:?}");
     }
-    assert!(let_in.iter().all(|it| *it == let_in[0]), "{header:?}: {let_in:?}");
+    assert!(
+        let_in.iter().all(|it| *it == let_in[0]),
+        "{header:?}: {let_in:?}"
+    );
     let_in[0]
 }
 
@@ -54,7 +57,14 @@ async fn is_let_in(serve: &Serve, header: &[&str]) -> bool {
 async fn this_machine_needs_no_credentials() {
     let serve = serve().start().await;
     let port = serve.address.port();
-    for host in ["127.0.0.1", "localhost", "LocalHost", "console.localhost", "127.1.2.3", "[::1]"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "LocalHost",
+        "console.localhost",
+        "127.1.2.3",
+        "[::1]",
+    ] {
         let (with_port, bare) = (format!("Host: {host}:{port}"), format!("Host: {host}"));
         assert!(is_let_in(&serve, &[&with_port]).await, "{host}");
         assert!(is_let_in(&serve, &[&bare]).await, "{host}");
@@ -73,7 +83,10 @@ async fn a_foreign_host_is_nobody() {
         "10.0.0.1",
         "notlocalhost",
     ] {
-        assert!(!is_let_in(&serve, &[&format!("Host: {host}")]).await, "{host}");
+        assert!(
+            !is_let_in(&serve, &[&format!("Host: {host}")]).await,
+            "{host}"
+        );
     }
     assert!(rejected_for(&serve, "unauthorized").await >= 20.0);
 }
@@ -87,7 +100,10 @@ async fn a_forwarded_request_is_nobody() {
         "X-Forwarded-Host: localhost",
         "Forwarded: for=127.0.0.1",
     ] {
-        assert!(!is_let_in(&serve, &[&own_host(&serve), line]).await, "{line}");
+        assert!(
+            !is_let_in(&serve, &[&own_host(&serve), line]).await,
+            "{line}"
+        );
     }
 }
 
@@ -123,11 +139,23 @@ async fn pages_of_foreign_origins_may_neither_open_websockets_nor_change_anythin
         let origin = format!("Origin: {origin}");
         for path in ["/client", GUARDED[2], "/twilio", "/media"] {
             let answer = upgrade(&serve, path, &[&host, &origin]).await;
-            assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{origin}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (403, "forbidden"),
+                "{origin}"
+            );
         }
-        for request in ["POST /voice", "POST /api/v1/calls", "DELETE /api/v1/calls/CA1"] {
+        for request in [
+            "POST /voice",
+            "POST /api/v1/calls",
+            "DELETE /api/v1/calls/CA1",
+        ] {
             let answer = exchange(&serve, request, &[&host, &origin, "Content-Length: 0"]).await;
-            assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{origin}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (403, "forbidden"),
+                "{origin}"
+            );
         }
         // What such a page may ask for without a socket, it may not read either.
         let answer = exchange(&serve, "GET /api/v1/calls", &[&host, &origin]).await;
@@ -144,7 +172,10 @@ async fn an_origin_that_is_allowed_may_do_what_our_own_may() {
         .await;
     let host = own_host(&serve);
     for origin in ["https://desk.example", "http://localhost:3000"] {
-        assert!(is_let_in(&serve, &[&host, &format!("Origin: {origin}")]).await, "{origin}");
+        assert!(
+            is_let_in(&serve, &[&host, &format!("Origin: {origin}")]).await,
+            "{origin}"
+        );
     }
     let answer = upgrade(&serve, "/client", &[&host, "Origin: http://desk.example"]).await;
     assert_eq!(answer.status, 403, "another scheme is another origin");
@@ -152,7 +183,10 @@ async fn an_origin_that_is_allowed_may_do_what_our_own_may() {
 
 #[tokio::test]
 async fn loopback_is_nobody_when_it_is_not_trusted() {
-    let serve = serve().toml("[server]\ntrust_loopback = false\n").start().await;
+    let serve = serve()
+        .toml("[server]\ntrust_loopback = false\n")
+        .start()
+        .await;
     assert!(!is_let_in(&serve, &[&own_host(&serve)]).await);
 }
 
@@ -169,7 +203,13 @@ async fn a_public_url_or_address_ends_the_trust_in_loopback() {
         .env("TWILIO_AUTH_TOKEN", "t0ken")
         .start()
         .await;
-    assert!(!is_let_in(&address, &[&format!("Host: 127.0.0.1:{}", address.address.port())]).await);
+    assert!(
+        !is_let_in(
+            &address,
+            &[&format!("Host: 127.0.0.1:{}", address.address.port())]
+        )
+        .await
+    );
     let trusted = serve()
         .env("SIDETONE_PUBLIC_URL", "https://voice.example.com")
         .env("TWILIO_AUTH_TOKEN", "t0ken")
@@ -190,8 +230,14 @@ async fn only_failures_are_limited() {
     }
     for _ in 0..3 {
         let answer = exchange(&serve, "GET /api/v1/calls", &foreign).await;
-        assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
-        assert!(answer.header.to_ascii_lowercase().contains("retry-after: "), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (429, "rate_limited")
+        );
+        assert!(
+            answer.header.to_ascii_lowercase().contains("retry-after: "),
+            "{answer:?}"
+        );
     }
     // The same client, with what is valid.
     assert_eq!(look(&serve, "/api/v1/calls").await.status, 200);
@@ -206,10 +252,20 @@ async fn only_failures_are_limited() {
 #[tokio::test]
 async fn what_does_not_exist_is_a_problem_too() {
     let serve = serve().start().await;
-    for path in ["/nothing", "/api/v1", "/api/v1/nothing", "/api/v2/calls", "/api/v1/calls/"] {
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v2/calls",
+        "/api/v1/calls/",
+    ] {
         let answer = look(&serve, path).await;
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
-        assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+        assert_eq!(
+            answer.header("content-type"),
+            "application/problem+json",
+            "{path}"
+        );
         assert!(answer.json()["code"].is_string(), "{path}");
     }
     for (method, path) in [
@@ -224,15 +280,20 @@ async fn what_does_not_exist_is_a_problem_too() {
         assert_eq!(answer.status, expected, "{method} {path}: {answer:?}");
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.json()["status"], expected);
-        assert_eq!(answer.header("allow").is_empty(), expected == 404, "{answer:?}");
+        assert_eq!(
+            answer.header("allow").is_empty(),
+            expected == 404,
+            "{answer:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_public_address_without_an_auth_token_is_refused_at_the_start() {
-    for (name, value) in
-        [("SIDETONE_LISTEN", "0.0.0.0:0"), ("SIDETONE_PUBLIC_URL", "https://voice.example.com")]
-    {
+    for (name, value) in [
+        ("SIDETONE_LISTEN", "0.0.0.0:0"),
+        ("SIDETONE_PUBLIC_URL", "https://voice.example.com"),
+    ] {
         let (code, stdout, stderr) = serve().env(name, value).run().await;
         assert_ne!(code, Some(0), "{stderr}");
         assert_eq!(stdout, "");

@@ -20,16 +20,25 @@ fn text(text: impl Into<String>) -> Message {
 }
 
 fn not_utf8() -> Message {
-    Message::Frame(Frame::message(vec![b'{', 0xC3, 0x28], OpCode::Data(Data::Text), true))
+    Message::Frame(Frame::message(
+        vec![b'{', 0xC3, 0x28],
+        OpCode::Data(Data::Text),
+        true,
+    ))
 }
 
 fn too_long() -> Message {
-    text(format!(r#"{{"event":"media","padding":"{}"}}"#, "x".repeat(64 * 1024)))
+    text(format!(
+        r#"{{"event":"media","padding":"{}"}}"#,
+        "x".repeat(64 * 1024)
+    ))
 }
 
 fn media(stream: u32, media: &str) -> Message {
     let stream = stream_sid(stream);
-    text(format!(r#"{{"event":"media","sequenceNumber":"2","media":{media},"streamSid":"{stream}"}}"#))
+    text(format!(
+        r#"{{"event":"media","sequenceNumber":"2","media":{media},"streamSid":"{stream}"}}"#
+    ))
 }
 
 /// What is wrong at any time.
@@ -43,7 +52,11 @@ fn never_allowed() -> Vec<Fault> {
         (not_utf8(), 1007, "UTF-8"),
         (text("{}"), 1008, "event"),
         (text(r#"{"event":7}"#), 1008, "event"),
-        (text(r#"{"event":"connected","protocol":"Call","version":"1.0.0"}"#), 1008, ""),
+        (
+            text(r#"{"event":"connected","protocol":"Call","version":"1.0.0"}"#),
+            1008,
+            "",
+        ),
         (too_long(), 1009, "64 KiB"),
     ]
 }
@@ -57,16 +70,28 @@ fn wrong_start() -> Vec<Fault> {
         text(good.replace(from, to))
     };
     vec![
-        (media(1, r#"{"track":"inbound","timestamp":"5","payload":"/w=="}"#), 1008, "start"),
+        (
+            media(1, r#"{"track":"inbound","timestamp":"5","payload":"/w=="}"#),
+            1008,
+            "start",
+        ),
         (text(r#"{"event":"stop","stop":{}}"#), 1008, "start"),
         (text(r#"{"event":"start"}"#), 1008, "start"),
-        (changed(&format!(r#""callSid":"{call}","#), ""), 1008, "callSid"),
+        (
+            changed(&format!(r#""callSid":"{call}","#), ""),
+            1008,
+            "callSid",
+        ),
         (changed(&call, "CA1"), 1008, "callSid"),
         (changed(r#"["inbound"]"#, "[]"), 1008, "tracks"),
         (changed(r#"["inbound"]"#, r#"["both"]"#), 1008, "tracks"),
         (changed("audio/x-mulaw", "audio/x-l16"), 1008, "mediaFormat"),
         (changed(":8000", ":16000"), 1008, "mediaFormat"),
-        (changed(r#""customParameters":{}"#, r#""customParameters":7"#), 1008, "customParameters"),
+        (
+            changed(r#""customParameters":{}"#, r#""customParameters":7"#),
+            1008,
+            "customParameters",
+        ),
     ]
 }
 
@@ -75,14 +100,54 @@ fn wrong_when_started() -> Vec<Fault> {
     let payload = r#""payload":"/w==""#;
     vec![
         (text(start_text(1, 1, &["inbound"], "{}")), 1008, "start"),
-        (media(1, &format!(r#"{{"track":"both","timestamp":"5",{payload}}}"#)), 1008, "track"),
-        (media(1, &format!(r#"{{"track":"outbound","timestamp":"5",{payload}}}"#)), 1008, "track"),
-        (media(1, &format!(r#"{{"track":"inbound","timestamp":"-5",{payload}}}"#)), 1008, "timestamp"),
-        (media(1, &format!(r#"{{"track":"inbound",{payload}}}"#)), 1008, "timestamp"),
-        (media(1, r#"{"track":"inbound","timestamp":"5"}"#), 1008, "payload"),
-        (media(1, r#"{"track":"inbound","timestamp":"5","payload":7}"#), 1008, "payload"),
+        (
+            media(
+                1,
+                &format!(r#"{{"track":"both","timestamp":"5",{payload}}}"#),
+            ),
+            1008,
+            "track",
+        ),
+        (
+            media(
+                1,
+                &format!(r#"{{"track":"outbound","timestamp":"5",{payload}}}"#),
+            ),
+            1008,
+            "track",
+        ),
+        (
+            media(
+                1,
+                &format!(r#"{{"track":"inbound","timestamp":"-5",{payload}}}"#),
+            ),
+            1008,
+            "timestamp",
+        ),
+        (
+            media(1, &format!(r#"{{"track":"inbound",{payload}}}"#)),
+            1008,
+            "timestamp",
+        ),
+        (
+            media(1, r#"{"track":"inbound","timestamp":"5"}"#),
+            1008,
+            "payload",
+        ),
+        (
+            media(1, r#"{"track":"inbound","timestamp":"5","payload":7}"#),
+            1008,
+            "payload",
+        ),
         (media(1, "[]"), 1008, "media"),
-        (media(9, &format!(r#"{{"track":"inbound","timestamp":"5",{payload}}}"#)), 1008, "streamSid"),
+        (
+            media(
+                9,
+                &format!(r#"{{"track":"inbound","timestamp":"5",{payload}}}"#),
+            ),
+            1008,
+            "streamSid",
+        ),
     ]
 }
 
@@ -91,9 +156,15 @@ async fn check(serve: &Serve, socket: &mut Socket, (message, code, reason): Faul
     let before = rejected(serve).await;
     let shown = format!("{message:?}").chars().take(120).collect::<String>();
     socket.0.send(message).await.unwrap();
-    let (found, words) = socket.closed().await.unwrap_or_else(|| panic!("no Close for {shown}"));
+    let (found, words) = socket
+        .closed()
+        .await
+        .unwrap_or_else(|| panic!("no Close for {shown}"));
     assert_eq!(found, code, "{words} for {shown}");
-    assert!(words.contains(reason) && !words.is_empty(), "`{words}` for {shown}");
+    assert!(
+        words.contains(reason) && !words.is_empty(),
+        "`{words}` for {shown}"
+    );
     assert_eq!(rejected(serve).await, before + 1.0, "{shown}");
 }
 
@@ -102,7 +173,8 @@ async fn a_stream_that_breaks_the_protocol_is_closed_and_its_neighbour_is_heard(
     let emulator = emulated().await;
     let serve = serve().deepgram(emulator.url()).start().await;
     let ws = serve.ws("/twilio");
-    let speech = voice::speak("hello, I am calling about my order, and I have been waiting for a long time");
+    let speech =
+        voice::speak("hello, I am calling about my order, and I have been waiting for a long time");
     let mut neighbour = Stream::start(&ws, 99, 99, &["inbound"]).await;
     let conversation = async {
         neighbour.play("inbound", 57, &speech.ulaw).await;
@@ -119,7 +191,12 @@ async fn a_stream_that_breaks_the_protocol_is_closed_and_its_neighbour_is_heard(
         }
     };
     tokio::join!(conversation, faults);
-    assert_eq!(get(&serve, &format!("/api/v1/calls/{}", call_sid(1))).await.0, 404);
+    assert_eq!(
+        get(&serve, &format!("/api/v1/calls/{}", call_sid(1)))
+            .await
+            .0,
+        404
+    );
     let events = ended(&serve, &call_sid(99)).await;
     let said: Vec<&str> = speech.words.iter().map(|word| word.word.as_str()).collect();
     assert_eq!(words(&events, "inbound"), said);
@@ -136,12 +213,17 @@ async fn a_call_whose_stream_broke_the_protocol_ends_with_an_error() {
     let events = ended(&serve, &call_sid(1)).await;
     assert_eq!(events.last().unwrap()["data"]["end_reason"], "error");
     // What came before the fault was heard.
-    recorder.until("its audio", |all| all.iter().any(|c| c.audio == [7; 160])).await;
+    recorder
+        .until("its audio", |all| all.iter().any(|c| c.audio == [7; 160]))
+        .await;
 }
 
 #[tokio::test]
 async fn a_stream_that_does_not_start_in_time_is_closed() {
-    let serve = serve().toml("[limits]\nstart_timeout_secs = 1\n").start().await;
+    let serve = serve()
+        .toml("[limits]\nstart_timeout_secs = 1\n")
+        .start()
+        .await;
     let mut silent = Socket::connect(&serve.ws("/twilio"), &[]).await.unwrap();
     let mut connected = Stream::connected(&serve.ws("/media"), 1).await;
     // What is ignored is no start either.
@@ -165,12 +247,18 @@ async fn one_undecodable_payload_is_counted_and_skipped() {
         stream.socket.0.send(media(1, &bad)).await.unwrap();
     }
     stream.media("inbound", 77, &[2; 160]).await;
-    call_until(&serve, &call_sid(1), |call| call["audio"]["inbound"]["frames"] == 2).await;
+    call_until(&serve, &call_sid(1), |call| {
+        call["audio"]["inbound"]["frames"] == 2
+    })
+    .await;
     assert_eq!(rejected(&serve).await, before + 4.0);
     stream.stop(1).await;
     let events = ended(&serve, &call_sid(1)).await;
     assert_eq!(events.last().unwrap()["data"]["end_reason"], "stop");
-    assert_eq!(recorder.connections()[0].audio, [[1; 160], [2; 160]].concat());
+    assert_eq!(
+        recorder.connections()[0].audio,
+        [[1; 160], [2; 160]].concat()
+    );
     assert_eq!(metric(&serve, "sidetone_media_frames_total").await, 2.0);
 }
 
@@ -179,14 +267,28 @@ async fn events_and_fields_that_are_not_known_are_ignored() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
     let mut stream = Stream::connected(&serve.ws("/twilio"), 1).await;
-    stream.socket.send(r#"{"event":"weather","weather":{"sun":true}}"#).await;
+    stream
+        .socket
+        .send(r#"{"event":"weather","weather":{"sun":true}}"#)
+        .await;
     let start = start_text(1, 1, &["inbound"], "{}");
-    stream.socket.send(start.replacen('{', r#"{"edge":{"name":"dublin"},"#, 1)).await;
+    stream
+        .socket
+        .send(start.replacen('{', r#"{"edge":{"name":"dublin"},"#, 1))
+        .await;
     stream.socket.send(r#"{"event":"weather"}"#).await;
-    stream.socket.send(r#"{"event":"mark","mark":{"name":"nobody sent it"}}"#).await;
+    stream
+        .socket
+        .send(r#"{"event":"mark","mark":{"name":"nobody sent it"}}"#)
+        .await;
     let extra = r#"{"track":"inbound","timestamp":"57","payload":"\/w==","codec":"pcmu"}"#;
     stream.socket.0.send(media(1, extra)).await.unwrap();
-    stream.socket.0.send(Message::Ping(vec![1].into())).await.unwrap();
+    stream
+        .socket
+        .0
+        .send(Message::Ping(vec![1].into()))
+        .await
+        .unwrap();
     stream.stop(1).await;
     let events = ended(&serve, &call_sid(1)).await;
     assert_eq!(types(&events), ["call.started", "call.ended"]);
@@ -211,6 +313,45 @@ async fn a_peer_that_talks_on_still_gets_to_read_why_it_was_closed() {
 }
 
 #[tokio::test]
+async fn a_message_in_pieces_is_taken_and_measured_as_one() {
+    let recorder = Recorder::start().await;
+    let serve = serve().deepgram(&recorder.url).start().await;
+    let piece = |bytes: &[u8], kind, is_last| {
+        Message::Frame(Frame::message(bytes.to_vec(), OpCode::Data(kind), is_last))
+    };
+    let mut stream = Stream::connected(&serve.ws("/twilio"), 1).await;
+    let start = start_text(1, 1, &["inbound"], "{}");
+    let (head, tail) = start.as_bytes().split_at(100);
+    stream
+        .socket
+        .0
+        .send(piece(head, Data::Text, false))
+        .await
+        .unwrap();
+    stream
+        .socket
+        .0
+        .send(piece(tail, Data::Continue, true))
+        .await
+        .unwrap();
+    call_until(&serve, &call_sid(1), |call| call["status"] == "live").await;
+    let half = [b' '; 40 * 1024];
+    stream
+        .socket
+        .0
+        .send(piece(&half, Data::Text, false))
+        .await
+        .unwrap();
+    stream
+        .socket
+        .0
+        .send(piece(&half, Data::Continue, true))
+        .await
+        .unwrap();
+    assert_eq!(stream.socket.closed().await.expect("a Close comes").0, 1009);
+}
+
+#[tokio::test]
 async fn a_message_of_exactly_64_kib_is_taken() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
@@ -219,12 +360,18 @@ async fn a_message_of_exactly_64_kib_is_taken() {
     let room = 64 * 1024 - bare.len() - stream_sid(1).len();
     let payload = "/".repeat(room / 4 * 4);
     let message = bare
-        .replace(r#""streamSid":"""#, &format!(r#""streamSid":"{}""#, stream_sid(1)))
+        .replace(
+            r#""streamSid":"""#,
+            &format!(r#""streamSid":"{}""#, stream_sid(1)),
+        )
         .replace(r#""payload":"""#, &format!(r#""payload":"{payload}""#));
     let padding = " ".repeat(64 * 1024 - message.len());
     stream.socket.send(message + &padding).await;
     stream.stop(1).await;
     let events = ended(&serve, &call_sid(1)).await;
     assert_eq!(events.last().unwrap()["data"]["end_reason"], "stop");
-    assert_eq!(events.last().unwrap()["data"]["audio"]["inbound"]["frames"], 1);
+    assert_eq!(
+        events.last().unwrap()["data"]["audio"]["inbound"]["frames"],
+        1
+    );
 }

@@ -86,7 +86,9 @@ async fn messages_come_byte_for_byte_until_the_call_ends() {
     let deepgram = Scripted::start().await;
     let serve = serve().deepgram(&deepgram.url).start().await;
     let (stream, mut connection) = live_call(&serve, &deepgram, 1).await;
-    connection.say(r#"{"type":"SpeechStarted","channel":[0],"timestamp":0.1}"#).await;
+    connection
+        .say(r#"{"type":"SpeechStarted","channel":[0],"timestamp":0.1}"#)
+        .await;
     let mut reader = subscriber(&serve, &format!(" \t{}\r\n", call_sid(1))).await;
     subscribed(&mut connection, &mut [&mut reader]).await;
 
@@ -143,7 +145,13 @@ async fn latest_and_numbers_are_waited_for() {
     let readers = &mut [&mut latest, &mut caller, &mut called];
     subscribed(&mut connection, readers).await;
     let (drained, ()) = tokio::join!(
-        async { (drain(&mut latest).await, drain(&mut caller).await, drain(&mut called).await) },
+        async {
+            (
+                drain(&mut latest).await,
+                drain(&mut caller).await,
+                drain(&mut called).await,
+            )
+        },
         async {
             stream.stop(1).await;
             connection.finish(&[METADATA]).await;
@@ -162,7 +170,9 @@ async fn a_number_that_is_withheld_by_one_call_finds_the_call_that_has_it() {
     let deepgram = Scripted::start().await;
     let serve = serve().deepgram(&deepgram.url).start().await;
     let mut stream = Stream::connected(&serve.ws("/twilio"), 1).await;
-    stream.say_start(1, &["inbound"], r#"{"from":"+14155550123"}"#).await;
+    stream
+        .say_start(1, &["inbound"], r#"{"from":"+14155550123"}"#)
+        .await;
     let mut wanted = deepgram.accept().await;
     let (_newer, _connection) = live_call(&serve, &deepgram, 2).await;
     let mut reader = subscriber(&serve, "+14155550123").await;

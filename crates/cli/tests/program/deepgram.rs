@@ -176,7 +176,11 @@ impl Gate {
                 });
             }
         });
-        Self { url, opened, serving }
+        Self {
+            url,
+            opened,
+            serving,
+        }
     }
 
     pub(crate) fn open(&self) {

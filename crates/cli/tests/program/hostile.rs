@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::deepgram::emulated;
 use crate::serve::{Serve, serve, soon};
 use crate::twilio::{Stream, call_sid};
-use crate::watching::{metric, rejected_for};
+use crate::watching::{call_until, metric, rejected_for};
 use crate::web::{ended, get, words};
 
 /// Sends bytes on a connection of their own and reads what comes back until it is closed.
@@ -26,7 +26,10 @@ async fn exchange(serve: &Serve, request: &[u8]) -> String {
 #[track_caller]
 fn check(answer: &str, status: u16) {
     let found = answer.lines().next().unwrap_or_default();
-    assert!(found.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    assert!(
+        found.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -38,15 +41,25 @@ async fn a_header_that_is_too_long_or_has_too_many_fields_is_refused() {
     check(&exchange(&serve, request("").as_bytes()).await, 200);
     let long = format!("X-Long: {}\r\n", "x".repeat(20_000));
     let longer = format!("X-Longer: {}\r\n", "x".repeat(500_000));
-    let many = (0..80).map(|n| format!("X-Many-{n}: {n}\r\n")).collect::<String>();
-    let most = (0..5000).map(|n| format!("X-Most-{n}: {n}\r\n")).collect::<String>();
+    let many = (0..80)
+        .map(|n| format!("X-Many-{n}: {n}\r\n"))
+        .collect::<String>();
+    let most = (0..5000)
+        .map(|n| format!("X-Most-{n}: {n}\r\n"))
+        .collect::<String>();
     for (n, fields) in (1..).zip([long, longer, many, most]) {
         check(&exchange(&serve, request(&fields).as_bytes()).await, 431);
         assert_eq!(rejected_for(&serve, "header_too_large").await, f64::from(n));
     }
-    let target = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(20_000));
+    let target = format!(
+        "GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "x".repeat(20_000)
+    );
     let answer = exchange(&serve, target.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 414 "), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 414 "),
+        "{answer}"
+    );
     assert_eq!(get(&serve, "/healthz").await.0, 200);
 }
 
@@ -58,7 +71,10 @@ async fn a_body_that_is_too_long_is_refused() {
     let announced = format!("{post}Content-Length: 100000\r\n\r\n");
     let sent = format!("{announced}{}", "x".repeat(100_000));
     let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
-    let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(20));
+    let chunked = format!(
+        "{post}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        chunk.repeat(20)
+    );
     for request in [announced, sent, chunked] {
         let answer = exchange(&serve, request.as_bytes()).await;
         check(&answer, 413);
@@ -70,8 +86,11 @@ async fn a_body_that_is_too_long_is_refused() {
 #[tokio::test]
 async fn what_is_not_http_is_refused_and_counted() {
     let serve = serve().start().await;
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"hello\r\n\r\n", b"GET\r\n\r\n"]
-    {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+    ] {
         check(&exchange(&serve, bytes).await, 400);
     }
     assert_eq!(rejected_for(&serve, "not_http").await, 3.0);
@@ -85,7 +104,11 @@ async fn a_thousand_half_open_sockets_cost_a_call_no_word_and_are_closed() {
     let mut half_open = Vec::with_capacity(SOCKETS);
     for n in 0..SOCKETS {
         let mut socket = TcpStream::connect(serve.address).await.unwrap();
-        let begun: &[u8] = if n % 2 == 0 { b"GET /client HTTP/1.1\r\nHost: local" } else { b"" };
+        let begun: &[u8] = if n % 2 == 0 {
+            b"GET /client HTTP/1.1\r\nHost: local"
+        } else {
+            b""
+        };
         socket.write_all(begun).await.unwrap();
         half_open.push(socket);
     }
@@ -121,13 +144,51 @@ async fn a_thousand_half_open_sockets_cost_a_call_no_word_and_are_closed() {
 }
 
 #[tokio::test]
+async fn a_stream_that_floods_costs_its_neighbour_no_word() {
+    let emulator = emulated().await;
+    let serve = serve().deepgram(emulator.url()).start().await;
+    let ws = serve.ws("/twilio");
+    let speech = voice::speak("hello, I am calling about my order");
+    let mut neighbour = Stream::start(&ws, 1, 1, &["inbound"]).await;
+    let mut flood = Stream::start(&ws, 2, 2, &["inbound"]).await;
+    let conversation = async {
+        neighbour.play("inbound", 57, &speech.ulaw).await;
+        neighbour.stop(1).await;
+    };
+    // Ten minutes of audio at once.
+    let flooding = async {
+        for n in 0..30_000 {
+            flood.media("inbound", 57 + 20 * n, &[7; 160]).await;
+        }
+    };
+    tokio::join!(conversation, flooding);
+    let events = ended(&serve, &call_sid(1)).await;
+    let said: Vec<&str> = speech.words.iter().map(|word| word.word.as_str()).collect();
+    assert_eq!(words(&events, "inbound"), said);
+    call_until(&serve, &call_sid(2), |call| {
+        call["audio"]["inbound"]["frames"] == 30_000
+    })
+    .await;
+    let kib = serve.resident_kib();
+    assert!(kib < 1024, "{kib} KiB are held");
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_told_with_who_may_hold_it() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = holder.local_addr().unwrap();
-    let (code, stdout, stderr) = serve().env("SIDETONE_LISTEN", address.to_string()).run().await;
+    let (code, stdout, stderr) = serve()
+        .env("SIDETONE_LISTEN", address.to_string())
+        .run()
+        .await;
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(stdout, "");
-    for told in [&address.to_string(), "sidetone", "SIDETONE_LISTEN", &address.port().to_string()] {
+    for told in [
+        &address.to_string(),
+        "sidetone",
+        "SIDETONE_LISTEN",
+        &address.port().to_string(),
+    ] {
         assert!(stderr.contains(told), "{told} is not told: {stderr}");
     }
 }

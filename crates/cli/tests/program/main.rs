@@ -1,17 +1,29 @@
 //! The whole program, from outside: the real binary, real sockets, the simulator's phone and its
 //! emulated Deepgram.
 
+mod command;
 mod deepgram;
+mod raw;
+mod readers;
 mod requests;
+mod scripted;
 mod serve;
 mod twilio;
 mod watching;
 mod web;
 
+mod access;
 mod audio;
 mod bad_input;
+mod calls;
+mod client;
+mod deepgram_failures;
+mod demo;
+mod events;
 mod hostile;
 mod listening;
+mod operations;
 mod signatures;
 mod streams;
+mod terminal;
 mod webhooks;

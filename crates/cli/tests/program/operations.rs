@@ -74,7 +74,10 @@ async fn a_full_node_is_not_ready_until_a_call_ends() {
 async fn metrics_exist_from_the_start_in_the_format_that_was_asked_for() {
     let serve = serve().start().await;
     let prometheus = look(&serve, "/metrics").await;
-    assert!(prometheus.header("content-type").starts_with("text/plain"), "{prometheus:?}");
+    assert!(
+        prometheus.header("content-type").starts_with("text/plain"),
+        "{prometheus:?}"
+    );
     let families = well_formed(&prometheus.text, false);
     for (name, kind) in METRICS {
         assert_eq!(families.get(name).map(String::as_str), Some(kind), "{name}");
@@ -87,7 +90,11 @@ async fn metrics_exist_from_the_start_in_the_format_that_was_asked_for() {
     let families = well_formed(&openmetrics.text, true);
     for (name, kind) in METRICS {
         let family = name.strip_suffix("_total").unwrap_or(name);
-        assert_eq!(families.get(family).map(String::as_str), Some(kind), "{family}");
+        assert_eq!(
+            families.get(family).map(String::as_str),
+            Some(kind),
+            "{family}"
+        );
     }
     for name in [
         "sidetone_calls_live",
@@ -99,7 +106,10 @@ async fn metrics_exist_from_the_start_in_the_format_that_was_asked_for() {
         "sidetone_transcript_latency_seconds_count",
         "sidetone_transcript_latency_seconds_sum",
     ] {
-        let sample = prometheus.text.lines().find(|line| line.split(' ').next() == Some(name));
+        let sample = prometheus
+            .text
+            .lines()
+            .find(|line| line.split(' ').next() == Some(name));
         assert!(matches!(sample, Some(line) if line.ends_with(" 0") || line.ends_with(" 0.0")));
     }
     for track in ["inbound", "outbound"] {
@@ -131,9 +141,14 @@ fn well_formed(text: &str, openmetrics: bool) -> BTreeMap<String, String> {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
-        assert!(samples.insert(series.to_owned()), "{line} stands there twice");
+        assert!(
+            samples.insert(series.to_owned()),
+            "{line} stands there twice"
+        );
         let name = series.split('{').next().unwrap();
-        let suffix = name.strip_prefix(&current).unwrap_or_else(|| panic!("{line} is astray"));
+        let suffix = name
+            .strip_prefix(&current)
+            .unwrap_or_else(|| panic!("{line} is astray"));
         let allowed: &[&str] = match (families[&current].as_str(), openmetrics) {
             ("counter", true) => &["_total", "_created"],
             ("histogram", _) => &["_bucket", "_sum", "_count"],
@@ -152,8 +167,6 @@ async fn metrics_count_what_happens() {
     for n in 0..20 {
         stream.media("inbound", 20 + 20 * n, &[0x55; 160]).await;
     }
-    // Eleven seconds on: a gap of the carrier that the arrival clock does not know is the clock's;
-    // one second is a hole that is filled.
     stream.media("inbound", 1_420, &[0x55; 160]).await;
     let mut connection = deepgram.accept().await;
     connection.say(results(0, 0, 400, "hello", true)).await;
@@ -162,7 +175,10 @@ async fn metrics_count_what_happens() {
     assert_eq!(metric(&serve, "sidetone_calls_live").await, 1.0);
     assert_eq!(metric(&serve, "sidetone_subscribers").await, 1.0);
     assert_eq!(metric(&serve, "sidetone_media_frames_total").await, 21.0);
-    assert_eq!(metric(&serve, "sidetone_transcript_latency_seconds_count").await, 1.0);
+    assert_eq!(
+        metric(&serve, "sidetone_transcript_latency_seconds_count").await,
+        1.0
+    );
     drop(reader);
     tokio::join!(stream.stop(1), connection.finish(&[METADATA]));
     ended(&serve, &call_sid(1)).await;
@@ -175,7 +191,10 @@ async fn metrics_count_what_happens() {
     };
     soon("the gauges to fall", settled).await;
     let text = look(&serve, "/metrics").await.text;
-    assert!(text.contains("sidetone_calls_total{end_reason=\"stop\"} 1\n"), "{text}");
+    assert!(
+        text.contains("sidetone_calls_total{end_reason=\"stop\"} 1\n"),
+        "{text}"
+    );
 }
 
 fn call_path(call: u32) -> String {
@@ -195,24 +214,46 @@ async fn the_log_follows_a_call_and_closes_it_with_one_line() {
     let sid = call_sid(1);
     let closing = serve.stderr.wait_for(&format!("Call {sid} ended")).await;
     let line = &closing[closing.find("Call CA").unwrap()..];
-    let rest = line.strip_prefix(&format!("Call {sid} ended (stop): 0:0")).unwrap();
+    let rest = line
+        .strip_prefix(&format!("Call {sid} ended (stop): 0:0"))
+        .unwrap();
     let parts: Vec<&str> = rest.split(", ").collect();
     assert!(parts[0].parse::<u8>().is_ok(), "{line}");
     assert_eq!(parts[1..4], ["4 words", "0 lost", "0 reconnects"], "{line}");
-    let latency = parts[4].strip_prefix("latency p50 ").unwrap().strip_suffix(" ms").unwrap();
+    let latency = parts[4]
+        .strip_prefix("latency p50 ")
+        .unwrap()
+        .strip_suffix(" ms")
+        .unwrap();
     assert!(latency.parse::<u32>().is_ok(), "{line}");
     assert_eq!(parts.len(), 5, "{line}");
 
-    let log: Vec<String> = serve.stderr.all().into_iter().filter(|l| l.contains(&sid)).collect();
+    let log: Vec<String> = serve
+        .stderr
+        .all()
+        .into_iter()
+        .filter(|l| l.contains(&sid))
+        .collect();
     let place = |text: &str| {
-        let found = log.iter().position(|line| line.to_lowercase().contains(text));
+        let found = log
+            .iter()
+            .position(|line| line.to_lowercase().contains(text));
         found.unwrap_or_else(|| panic!("no `{text}` in {log:#?}"))
     };
     assert!(place("stream") < place("first audio"), "{log:#?}");
-    assert!(place("connecting to deepgram") < place("connected to deepgram"), "{log:#?}");
-    assert!(log[place("connected to deepgram")].contains("request_id"), "{log:#?}");
+    assert!(
+        place("connecting to deepgram") < place("connected to deepgram"),
+        "{log:#?}"
+    );
+    assert!(
+        log[place("connected to deepgram")].contains("request_id"),
+        "{log:#?}"
+    );
     assert!(log.iter().all(|line| line.contains(" INFO ")), "{log:#?}");
-    assert!(log.iter().all(|line| !line.contains("test-key")), "{log:#?}");
+    assert!(
+        log.iter().all(|line| !line.contains("test-key")),
+        "{log:#?}"
+    );
     serve.terminate();
     assert_eq!(serve.ended().await, Some(0));
 }
@@ -224,7 +265,10 @@ async fn the_first_signal_lets_live_calls_end_by_themselves() {
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
     let speech = voice::speak("good morning");
     stream.media("inbound", 0, &[0xFF; 160]).await;
-    call_until(&serve, &call_sid(1), |call| call["provider"]["state"] == "connected").await;
+    call_until(&serve, &call_sid(1), |call| {
+        call["provider"]["state"] == "connected"
+    })
+    .await;
     let mut waiting = Stream::connected(&serve.ws("/twilio"), 2).await;
     assert_eq!(webhook(&serve, "/voice", 3).post().await.status, 200);
     let mut reader = EventStream::open(&serve, &format!("{}/events", call_path(1)), &[]).await;
@@ -265,21 +309,34 @@ async fn calls_that_outlast_the_drain_are_ended_cleanly() {
         stream.media("inbound", 20 + 20 * n, &[0x55; 160]).await;
     }
     let connection = deepgram.accept().await;
-    call_until(&serve, &call_sid(1), |call| call["provider"]["state"] == "connected").await;
+    call_until(&serve, &call_sid(1), |call| {
+        call["provider"]["state"] == "connected"
+    })
+    .await;
     let path = format!("{}/events", call_path(1));
     let mut reader = Socket::connect(&serve.ws(&path), &[]).await.unwrap();
     serve.terminate();
 
     // Its last words are heard to the end.
-    let last = results(0, 0, 200, "goodbye", true);
-    let (drained, ()) = tokio::join!(drain(&mut reader), connection.finish(&[&last, METADATA]));
-    let told: Vec<serde_json::Value> =
-        drained.0.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-    assert_eq!(types(&told), ["call.started", "transcript.final", "call.ended"]);
+    let goodbye = results(0, 0, 200, "goodbye", true);
+    let last_words = [goodbye.as_str(), METADATA];
+    let (drained, ()) = tokio::join!(drain(&mut reader), connection.finish(&last_words));
+    let told: Vec<serde_json::Value> = drained
+        .0
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    assert_eq!(
+        types(&told),
+        ["call.started", "transcript.final", "call.ended"]
+    );
     assert_eq!(told[2]["data"]["end_reason"], "shutdown");
     assert_eq!(told[2]["data"]["status"], "ended");
     assert_eq!(drained.1, Some(1000));
-    assert!(stream.socket.closed().await.is_some(), "Twilio's socket is closed too");
+    assert!(
+        stream.socket.closed().await.is_some(),
+        "Twilio's socket is closed too"
+    );
     assert_eq!(serve.ended().await, Some(0));
     let closing = serve.stderr.wait_for("ended (shutdown)").await;
     assert!(closing.contains(&call_sid(1)), "{closing}");
@@ -298,7 +355,11 @@ async fn a_second_signal_ends_at_once() {
     call_until(&serve, &call_sid(1), |call| call["status"] == "live").await;
     serve.terminate();
     ready_until(&serve, 503, "draining").await;
-    assert_eq!(events(&serve, &call_sid(1)).await.len(), 1, "the call is still on");
+    assert_eq!(
+        events(&serve, &call_sid(1)).await.len(),
+        1,
+        "the call is still on"
+    );
     serve.terminate();
     // The drain time is an hour; the wait for the end is not.
     serve.ended().await;
@@ -311,7 +372,9 @@ async fn without_calls_a_signal_ends_it_at_once_and_well() {
     for signal in ["-TERM", "-INT"] {
         let mut serve = serve().start().await;
         let pid = serve.pid().to_string();
-        let sent = std::process::Command::new("kill").args([signal, &pid]).status();
+        let sent = std::process::Command::new("kill")
+            .args([signal, &pid])
+            .status();
         assert!(sent.unwrap().success());
         assert_eq!(serve.ended().await, Some(0), "{signal}");
         assert_eq!(serve.stdout.all(), Vec::<String>::new());
@@ -325,7 +388,10 @@ async fn the_log_can_be_json() {
     assert_eq!(serve.ended().await, Some(0));
     for line in serve.stderr.all() {
         let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert!(entry["message"].is_string() && entry["level"].is_string(), "{line}");
+        assert!(
+            entry["message"].is_string() && entry["level"].is_string(),
+            "{line}"
+        );
     }
 }
 

@@ -72,12 +72,17 @@ pub(crate) async fn upgrade(serve: &Serve, path: &str, header: &[&str]) -> RawAn
     let header = String::from_utf8(header).unwrap();
     let status = header.split(' ').nth(1).unwrap().parse().unwrap();
     let mut body = Vec::new();
-    let length = header
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = header.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
     if let Some(length) = length {
         body.resize(length, 0);
-        soon("the body", socket.read_exact(&mut body)).await.unwrap();
+        soon("the body", socket.read_exact(&mut body))
+            .await
+            .unwrap();
     }
     RawAnswer {
         status,

@@ -44,7 +44,9 @@ impl Answer {
         assert_eq!(problem["code"], code, "{problem}");
         for member in ["type", "title", "detail"] {
             assert!(
-                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                problem[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
                 "{member} in {problem}"
             );
         }

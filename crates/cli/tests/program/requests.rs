@@ -23,7 +23,9 @@ impl Answer {
         let content_type = response.headers().get("content-type");
         Self {
             status: response.status().as_u16(),
-            content_type: content_type.map_or("", |it| it.to_str().unwrap()).to_owned(),
+            content_type: content_type
+                .map_or("", |it| it.to_str().unwrap())
+                .to_owned(),
             body: response.text().await.unwrap(),
         }
     }
@@ -33,13 +35,17 @@ impl Answer {
     pub(crate) fn twiml(&self) -> &str {
         assert_eq!(self.status, 200, "{self:?}");
         assert!(self.content_type.starts_with("text/xml"), "{self:?}");
-        let declared = self.body.strip_prefix(r#"<?xml version="1.0" encoding="UTF-8"?>"#);
+        let declared = self
+            .body
+            .strip_prefix(r#"<?xml version="1.0" encoding="UTF-8"?>"#);
         declared.expect("a declaration comes first").trim()
     }
 
     /// The value of a `<Parameter>` of its stream.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.body.split_once(&format!(r#"<Parameter name="{name}" value=""#))?;
+        let (_, value) = self
+            .body
+            .split_once(&format!(r#"<Parameter name="{name}" value=""#))?;
         value.split('"').next()
     }
 
@@ -49,7 +55,10 @@ impl Answer {
         assert_eq!(self.content_type, "application/problem+json", "{self:?}");
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(problem["status"], self.status, "{self:?}");
-        assert!(problem["type"].is_string() && problem["title"].is_string(), "{self:?}");
+        assert!(
+            problem["type"].is_string() && problem["title"].is_string(),
+            "{self:?}"
+        );
         assert!(problem["detail"].is_string(), "{self:?}");
         problem["code"].as_str().unwrap().to_owned()
     }
@@ -65,8 +74,15 @@ pub(crate) struct Request<'a> {
 
 /// A request to `path` with these fields.
 pub(crate) fn to<'a>(serve: &'a Serve, path: &str, fields: &[(&str, &str)]) -> Request<'a> {
-    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Request { serve, path: path.to_owned(), fields: fields.collect(), headers: BTreeMap::new() }
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Request {
+        serve,
+        path: path.to_owned(),
+        fields: fields.collect(),
+        headers: BTreeMap::new(),
+    }
 }
 
 /// The voice webhook of an incoming call.
@@ -89,7 +105,11 @@ pub(crate) fn voice<'a>(serve: &'a Serve, path: &str, call: u32) -> Request<'a> 
 /// The callback that says what became of a call.
 pub(crate) fn call_status<'a>(serve: &'a Serve, call: u32, status: &str) -> Request<'a> {
     let (call_sid, path) = (call_sid(call), "/twilio/call-status");
-    let fields = [("AccountSid", ACCOUNT), ("CallSid", &call_sid), ("CallStatus", status)];
+    let fields = [
+        ("AccountSid", ACCOUNT),
+        ("CallSid", &call_sid),
+        ("CallStatus", status),
+    ];
     to(serve, path, &fields)
 }
 
@@ -145,7 +165,11 @@ impl Request<'_> {
     /// Path and query of a GET.
     pub(crate) fn target(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        format!("{}?{}", self.path, query.extend_pairs(&self.fields).finish())
+        format!(
+            "{}?{}",
+            self.path,
+            query.extend_pairs(&self.fields).finish()
+        )
     }
 
     async fn send(

@@ -110,7 +110,13 @@ impl Connection {
 pub(crate) const METADATA: &str = r#"{"type":"Metadata","transaction_key":"deprecated","request_id":"4f1b7a52-8b5c-4a53-9c39-0d5c2a8c1e11","sha256":"e3b0","created":"2026-01-02T03:04:05.678Z","duration":2.5,"channels":1}"#;
 
 /// A Results message from `start_ms` to `end_ms`, which its words share evenly.
-pub(crate) fn results(channel: usize, start_ms: u64, end_ms: u64, text: &str, last: bool) -> String {
+pub(crate) fn results(
+    channel: usize,
+    start_ms: u64,
+    end_ms: u64,
+    text: &str,
+    last: bool,
+) -> String {
     let secs = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let spoken: Vec<&str> = text.split_whitespace().collect();
     let count = spoken.len() as u64;

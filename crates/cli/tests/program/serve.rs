@@ -30,10 +30,15 @@ pub(crate) struct Builder {
     environment: BTreeMap<String, String>,
     args: Vec<String>,
     toml: String,
+    files: Vec<(String, String)>,
 }
 
 /// A `serve` whose environment is empty but for a Deepgram key and a free loopback port.
 pub(crate) fn serve() -> Builder {
+    // The tests' own HTTP client needs one; the first test of the process installs it.
+    let _installed_before = rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err();
     let environment = [
         ("DEEPGRAM_API_KEY", "test-key"),
         ("DEEPGRAM_URL", "ws://127.0.0.1:9"),
@@ -48,6 +53,7 @@ pub(crate) fn serve() -> Builder {
         environment,
         args: Vec::new(),
         toml: String::new(),
+        files: Vec::new(),
     }
 }
 
@@ -71,7 +77,16 @@ impl Builder {
         self
     }
 
+    /// Puts a file into its folder.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     fn spawn(&self, folder: &std::path::Path) -> Child {
+        for (name, text) in &self.files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
         if !self.toml.is_empty() {
             std::fs::write(folder.join("sidetone.toml"), &self.toml).unwrap();
         }
@@ -96,13 +111,9 @@ impl Builder {
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
         let line = stderr.wait_for("Listening on http://").await;
-        let address = line
-            .rsplit("http://")
-            .next()
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
+        // In a log of JSON more follows.
+        let address = line.rsplit("http://").next().unwrap();
+        let address = address.split('"').next().unwrap().parse().unwrap();
         Serve {
             child,
             address,
@@ -185,7 +196,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    fn of(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
+    pub(crate) fn of(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (counted, count) = watch::channel(0);
         let kept = Arc::clone(&lines);

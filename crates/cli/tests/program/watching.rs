@@ -35,7 +35,10 @@ pub(crate) async fn call_until(
 pub(crate) async fn event(serve: &Serve, call_sid: &str, event_type: &str) -> Value {
     let waiting = async {
         loop {
-            let found = events(serve, call_sid).await.into_iter().find(|e| e["type"] == event_type);
+            let found = events(serve, call_sid)
+                .await
+                .into_iter()
+                .find(|e| e["type"] == event_type);
             if let Some(event) = found {
                 return event;
             }
@@ -47,7 +50,9 @@ pub(crate) async fn event(serve: &Serve, call_sid: &str, event_type: &str) -> Va
 
 /// The values of a metric, over all its labels.
 pub(crate) async fn metric(serve: &Serve, name: &str) -> f64 {
-    let response = soon("the metrics", reqwest::get(serve.http("/metrics"))).await.unwrap();
+    let response = soon("the metrics", reqwest::get(serve.http("/metrics")))
+        .await
+        .unwrap();
     let text = response.text().await.unwrap();
     text.lines()
         .filter(|line| line.split(['{', ' ']).next() == Some(name))
@@ -62,8 +67,12 @@ pub(crate) async fn rejected(serve: &Serve) -> f64 {
 
 /// How much was refused so far for one reason.
 pub(crate) async fn rejected_for(serve: &Serve, reason: &str) -> f64 {
-    let response = soon("the metrics", reqwest::get(serve.http("/metrics"))).await.unwrap();
+    let response = soon("the metrics", reqwest::get(serve.http("/metrics")))
+        .await
+        .unwrap();
     let text = response.text().await.unwrap();
     let name = format!("sidetone_rejected_total{{reason=\"{reason}\"}} ");
-    text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0.0)
+    text.lines()
+        .find_map(|line| line.strip_prefix(&name)?.parse().ok())
+        .unwrap_or(0.0)
 }

@@ -38,20 +38,21 @@ use sidetone_audio::{Block, ulaw};
 
 use self::clock::{duration_of, samples_in};
 use self::connection::{Connection, Opening, Upkeep};
-use self::hearing::Hearing;
-use self::kept::Kept;
+use self::progress::{Progress, Unheard};
 use self::retry::{Retry, is_passing};
 pub use self::types::{Config, Event, Input, Output, Recovered, Transcript, Word};
 use crate::error::one_line;
 use crate::listen::message::{
     CLOSE_STREAM, ErrorMessage, KEEP_ALIVE, Results, ServerMessage, SpeechStarted, UtteranceEnd,
 };
-use crate::listen::times::{self, Cut};
+use crate::listen::times;
 
 mod clock;
 mod connection;
+mod debug;
 mod hearing;
 mod kept;
+mod progress;
 mod retry;
 mod types;
 
@@ -67,19 +68,11 @@ pub struct ListenLink {
     state: State,
     /// Of the newest connection asked for.
     generation: u32,
-    kept: Kept,
-    /// By channel.
-    hearing: Vec<Hearing>,
+    progress: Progress,
     retry: Retry,
     was_open: bool,
     /// Since when there has been no connection, once one was lost or refused.
     lost_at: Option<Instant>,
-    /// Up to where audio was sent on any connection.
-    reached: u64,
-    /// Audio sent again so far, in samples.
-    replayed: u64,
-    /// Connections in a row that took audio and told nothing new.
-    fruitless: u32,
     ending: Option<Ending>,
     /// The last complaint, which is not repeated.
     warned: Option<String>,
@@ -88,14 +81,20 @@ pub struct ListenLink {
 
 #[derive(Debug)]
 enum State {
-    Connecting { deadline: Instant },
+    Connecting {
+        deadline: Instant,
+    },
     Open(Box<Connection>),
     /// All was sent, and `CloseStream` after it: Deepgram owes its last finals.
     Finishing(Box<Connection>),
     /// Lost; another try at `retry_at`.
-    Reconnecting { retry_at: Instant },
+    Reconnecting {
+        retry_at: Instant,
+    },
     /// Refused for good, which only someone's doing can change.
-    Failed { retry_at: Instant },
+    Failed {
+        retry_at: Instant,
+    },
     Closed,
 }
 
@@ -112,19 +111,21 @@ impl ListenLink {
     /// # Panics
     /// When `config.channels` is neither 1 nor 2.
     pub fn new(config: Config, now: Instant) -> Self {
-        assert!((1..=2).contains(&config.channels), "Deepgram hears one channel or two");
-        let config = Config { replay_rate: config.replay_rate.max(1.0), ..config };
+        assert!(
+            (1..=2).contains(&config.channels),
+            "Deepgram hears one channel or two"
+        );
+        let config = Config {
+            replay_rate: config.replay_rate.max(1.0),
+            ..config
+        };
         let mut link = Self {
             state: State::Closed,
             generation: 0,
-            kept: Kept::new(config.channels),
-            hearing: (0..config.channels).map(|_| Hearing::default()).collect(),
+            progress: Progress::new(config.channels),
             retry: Retry::new(config.seed),
             was_open: false,
             lost_at: None,
-            reached: 0,
-            replayed: 0,
-            fruitless: 0,
             ending: None,
             warned: None,
             outputs: VecDeque::new(),
@@ -138,8 +139,16 @@ impl ListenLink {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Audio(block) => self.on_audio(block),
-            Input::Opened { generation, request_id } => self.on_opened(now, generation, request_id),
-            Input::Refused { generation, status, words, retry_after } => {
+            Input::Opened {
+                generation,
+                request_id,
+            } => self.on_opened(now, generation, request_id),
+            Input::Refused {
+                generation,
+                status,
+                words,
+                retry_after,
+            } => {
                 if self.is_connecting(generation) {
                     self.on_refused(now, status, words, retry_after);
                 }
@@ -150,7 +159,11 @@ impl ListenLink {
                     connection.pong_heard(now);
                 }
             }
-            Input::Closed { generation, code, reason } => {
+            Input::Closed {
+                generation,
+                code,
+                reason,
+            } => {
                 self.on_closed(now, generation, code, reason);
             }
             Input::Finish => self.on_finish(now),
@@ -172,7 +185,9 @@ impl ListenLink {
             State::Finishing(connection) => connection.next_deadline(),
             State::Open(connection) => {
                 let upkeep = connection.next_deadline();
-                connection.next_audio().map_or(upkeep, |audio| audio.min(upkeep))
+                connection
+                    .next_audio()
+                    .map_or(upkeep, |audio| audio.min(upkeep))
             }
             State::Closed => return None,
         };
@@ -181,11 +196,8 @@ impl ListenLink {
 
     /// The smallest source position that an event may still speak of, in samples.
     pub fn boundary(&self) -> u64 {
-        self.hearing
-            .iter()
-            .map(Hearing::boundary)
-            .min()
-            .unwrap_or(0)
+        self.progress
+            .boundary()
             .saturating_sub(samples_in(LOOKING_BACK))
     }
 
@@ -194,50 +206,46 @@ impl ListenLink {
         let next = match &self.state {
             State::Open(connection) | State::Finishing(connection) => connection.sent,
             State::Connecting { .. } | State::Reconnecting { .. } | State::Failed { .. } => {
-                self.resume_at()
+                self.progress.resume_at()
             }
-            State::Closed => self.kept.end(),
+            State::Closed => self.progress.end(),
         };
-        duration_of(self.kept.end() - next)
+        duration_of(self.progress.end() - next)
     }
 
     fn on_audio(&mut self, block: Block) {
         if self.ending.is_some() || matches!(self.state, State::Closed) || block.samples == 0 {
             return;
         }
-        self.kept.push(block);
-        let window = self.kept.end().saturating_sub(samples_in(self.config.replay_window));
-        // A connection that catches up still needs what it has not been sent; it gains on it.
-        let spare = match &self.state {
-            State::Open(connection) => connection.sent.min(window),
-            _ => window,
+        let unsent = match &self.state {
+            State::Open(connection) => Some(connection.sent),
+            _ => None,
         };
-        self.kept.drop_before(spare);
+        self.progress.push(block, self.config.replay_window, unsent);
     }
 
     fn on_opened(&mut self, now: Instant, generation: u32, request_id: Option<&str>) {
         if !self.is_connecting(generation) {
             return;
         }
-        let (start, replayed) = self.replay_from();
+        let start = self.progress.begin();
         let recovered = self.lost_at.take().map(|lost| Recovered {
-            replayed: duration_of(replayed),
+            replayed: duration_of(start.replayed),
             outage: now - lost,
         });
-        self.replayed += replayed;
         let request_id = request_id.map(str::to_owned);
-        self.event(Event::Connected { request_id: request_id.clone(), recovered });
-        self.skip_to(start);
-        for hearing in &mut self.hearing {
-            hearing.reopen();
-        }
+        self.event(Event::Connected {
+            request_id: request_id.clone(),
+            recovered,
+        });
+        self.tell_gaps(start.lost);
         self.state = State::Open(Box::new(Connection::open(
             now,
             Opening {
                 request_id,
                 is_first: !self.was_open,
-                start,
-                backlog: self.kept.end() - start,
+                start: start.position,
+                backlog: self.progress.end() - start.position,
                 replay_rate: self.config.replay_rate,
             },
         )));
@@ -257,7 +265,9 @@ impl ListenLink {
             return;
         }
         self.lost_at.get_or_insert(now);
-        self.state = State::Failed { retry_at: now + FAILED_RETRY };
+        self.state = State::Failed {
+            retry_at: now + FAILED_RETRY,
+        };
         let words = one_line(words, MAX_REASON_CHARS);
         self.event(Event::Failed { status, words });
         if self.ending.is_some() {
@@ -288,7 +298,9 @@ impl ListenLink {
         });
         match &self.state {
             State::Failed { .. } => self.give_up(),
-            State::Connecting { .. } | State::Reconnecting { .. } if !self.is_something_unheard() => {
+            // What came before the first connection is sent, be it silence.
+            State::Connecting { .. } if !self.was_open && self.progress.end() > 0 => {}
+            State::Connecting { .. } | State::Reconnecting { .. } if !self.has_unheard() => {
                 self.finish();
             }
             _ => {}
@@ -296,7 +308,9 @@ impl ListenLink {
     }
 
     fn on_text(&mut self, now: Instant, generation: u32, text: &str) {
-        let Some(connection) = self.connection_mut(generation) else { return };
+        let Some(connection) = self.connection_mut(generation) else {
+            return;
+        };
         connection.message_heard(now);
         match ServerMessage::parse(text) {
             Ok(ServerMessage::Results(results)) => self.on_results(&results, text),
@@ -327,34 +341,28 @@ impl ListenLink {
         let (State::Open(connection) | State::Finishing(connection)) = &mut self.state else {
             return;
         };
-        let channel = usize::try_from(results.channel_index.index).unwrap_or(usize::MAX);
-        let Some(hearing) = self.hearing.get_mut(channel) else { return };
-        let heard = hearing.take(channel, results, |seconds| {
-            connection.map.source(seconds).min(connection.sent)
-        });
+        let Some((channel, hearing)) = self.progress.channel_mut(results.channel_index.index)
+        else {
+            self.pass_on(text);
+            return;
+        };
+        let map = connection.map;
+        let heard = hearing.take(channel, results, |at| map.source(at).min(connection.sent));
+        let emptied = heard
+            .cut
+            .as_ref()
+            .is_some_and(|cut| cut.transcript.is_empty());
+        if connection.is_first {
+            self.outputs.push_back(message(text.to_owned()));
+        } else if !emptied {
+            let shifted = times::rewrite(text, heard.cut.as_ref(), |_, at| map.source_seconds(at));
+            self.outputs.extend(shifted.map(message));
+        }
         if heard.advanced {
             connection.was_fruitful = true;
-            self.fruitless = 0;
+            self.progress.advanced();
         }
-        let message = match &heard.repeats {
-            _ if connection.is_first => Some(text.to_owned()),
-            Some(repeats) if repeats.transcript.is_empty() => None,
-            repeats => {
-                let cut = repeats.as_ref().map(|repeats| Cut {
-                    taken_out: &repeats.taken_out,
-                    transcript: &repeats.transcript,
-                });
-                let map = connection.map;
-                times::rewrite(text, cut.as_ref(), |_, seconds| map.source_seconds(seconds))
-            }
-        };
-        let message = message.map(|text| Event::Message { text });
-        for event in message.into_iter().chain(heard.event) {
-            self.event(event);
-        }
-        if heard.advanced {
-            self.kept.release_before(self.resume_at());
-        }
+        self.outputs.extend(heard.event.map(Output::Event));
     }
 
     /// The last message of a connection. It is passed on when no other connection follows.
@@ -362,18 +370,21 @@ impl ListenLink {
         if !matches!(self.state, State::Finishing(_)) {
             return;
         }
-        if self.hearing.iter().any(Hearing::expects_final) {
+        if self.progress.expects_finals() {
             self.replace(now, "Deepgram ended without its last finals");
             return;
         }
-        self.event(Event::Message { text: text.to_owned() });
+        self.outputs.push_back(message(text.to_owned()));
         self.finish();
     }
 
     fn on_speech_started(&mut self, started: &SpeechStarted) {
-        let Some(at) = self.source(started.timestamp) else { return };
-        let channel = usize::try_from(started.channel.index).unwrap_or(usize::MAX);
-        let Some(hearing) = self.hearing.get_mut(channel) else { return };
+        let Some(at) = self.source(started.timestamp) else {
+            return;
+        };
+        let Some((channel, hearing)) = self.progress.channel_mut(started.channel.index) else {
+            return;
+        };
         if hearing.speech_started(at) {
             self.event(Event::SpeechStarted { channel, at });
         }
@@ -381,25 +392,22 @@ impl ListenLink {
 
     fn on_utterance_end(&mut self, ended: &UtteranceEnd) {
         // Below zero: Deepgram knows of no word.
-        let Some(at) = self.source(ended.last_word_end).filter(|_| ended.last_word_end >= 0.0) else {
+        let Some(at) = self
+            .source(ended.last_word_end)
+            .filter(|_| ended.last_word_end >= 0.0)
+        else {
             return;
         };
-        let channel = usize::try_from(ended.channel.index).unwrap_or(usize::MAX);
-        let Some(hearing) = self.hearing.get_mut(channel) else { return };
+        let Some((channel, hearing)) = self.progress.channel_mut(ended.channel.index) else {
+            return;
+        };
         if hearing.utterance_ended(at) {
             self.event(Event::UtteranceEnded { channel, at });
         }
     }
 
     fn on_complaint(&mut self, complaint: &ErrorMessage) {
-        let said = complaint.description.as_ref().or(complaint.message.as_ref());
-        let kind = complaint.variant.as_ref().or(complaint.code.as_ref());
-        let detail = match (said, kind) {
-            (Some(said), Some(kind)) => format!("{said} ({kind})"),
-            (Some(words), None) | (None, Some(words)) => words.clone(),
-            (None, None) => "Deepgram complained without words".to_owned(),
-        };
-        let detail = one_line(&detail, MAX_REASON_CHARS);
+        let detail = one_line(&complaint.words(), MAX_REASON_CHARS);
         if self.warned.as_ref() != Some(&detail) {
             self.warned = Some(detail.clone());
             self.event(Event::Warned { detail });
@@ -408,12 +416,15 @@ impl ListenLink {
 
     /// Passes a message on, its times in source time unless the connection is the first.
     fn pass_on(&mut self, text: &str) {
-        let (State::Open(connection) | State::Finishing(connection)) = &self.state else { return };
+        let (State::Open(connection) | State::Finishing(connection)) = &self.state else {
+            return;
+        };
         let map = connection.map;
         let shifted = (!connection.is_first)
             .then(|| times::map_times(text, |_, seconds| map.source_seconds(seconds)))
             .flatten();
-        self.event(Event::Message { text: shifted.unwrap_or_else(|| text.to_owned()) });
+        self.outputs
+            .push_back(message(shifted.unwrap_or_else(|| text.to_owned())));
     }
 
     /// Does what has become due.
@@ -441,10 +452,12 @@ impl ListenLink {
 
     /// Sends what waits and may go, and asks for the end when that was all.
     fn send_audio(&mut self, now: Instant) {
-        let State::Open(connection) = &mut self.state else { return };
+        let State::Open(connection) = &mut self.state else {
+            return;
+        };
         let generation = self.generation;
         loop {
-            let Some((audio, samples)) = self.kept.message_at(connection.sent) else {
+            let Some((audio, samples)) = self.progress.message_at(connection.sent) else {
                 connection.caught_up();
                 break;
             };
@@ -452,11 +465,15 @@ impl ListenLink {
                 break;
             }
             connection.audio_sent(now, samples, ulaw::is_silent(&audio));
-            self.outputs.push_back(Output::SendAudio { generation, audio });
+            self.outputs
+                .push_back(Output::SendAudio { generation, audio });
         }
-        self.reached = self.reached.max(connection.sent);
-        if self.ending.is_some() && connection.sent == self.kept.end() {
-            self.outputs.push_back(Output::SendText { generation, text: CLOSE_STREAM });
+        self.progress.sent(connection.sent);
+        if self.ending.is_some() && connection.sent == self.progress.end() {
+            self.outputs.push_back(Output::SendText {
+                generation,
+                text: CLOSE_STREAM,
+            });
             connection.asked_to_close(now);
             let asked = std::mem::replace(&mut self.state, State::Closed);
             if let State::Open(connection) = asked {
@@ -478,10 +495,13 @@ impl ListenLink {
         while let Some(upkeep) = connection.upkeep(now) {
             self.outputs.push_back(match upkeep {
                 Upkeep::Ping => Output::Ping { generation },
-                Upkeep::KeepAlive => Output::SendText { generation, text: KEEP_ALIVE },
+                Upkeep::KeepAlive => Output::SendText {
+                    generation,
+                    text: KEEP_ALIVE,
+                },
                 Upkeep::Silence => {
                     connection.map.insert_lead(SILENT_FRAME);
-                    let audio = kept::silence(self.kept.bytes(SILENT_FRAME));
+                    let audio = kept::silence(self.progress.bytes(SILENT_FRAME));
                     Output::SendAudio { generation, audio }
                 }
             });
@@ -491,7 +511,9 @@ impl ListenLink {
     fn connect(&mut self, now: Instant) {
         self.generation += 1;
         let generation = self.generation;
-        self.state = State::Connecting { deadline: now + CONNECT_TIMEOUT };
+        self.state = State::Connecting {
+            deadline: now + CONNECT_TIMEOUT,
+        };
         self.outputs.push_back(Output::Connect { generation });
     }
 
@@ -507,7 +529,7 @@ impl ListenLink {
             State::Open(connection) | State::Finishing(connection) => Some(connection),
             _ => None,
         };
-        if self.ending.is_some() && !self.is_something_unheard() {
+        if self.ending.is_some() && !self.has_unheard() {
             self.finish();
             return;
         }
@@ -516,12 +538,14 @@ impl ListenLink {
                 self.retry.reset();
             }
             if lost.has_sent_audio() && !lost.was_fruitful {
-                self.fruitless = self.fruitless.saturating_add(1);
+                self.progress.fruitless();
             }
             self.extend_ending(now);
         }
         self.lost_at.get_or_insert(now);
-        self.state = State::Reconnecting { retry_at: now + self.retry.wait(retry_after) };
+        self.state = State::Reconnecting {
+            retry_at: now + self.retry.wait(retry_after),
+        };
         self.event(Event::Disconnected {
             reason: one_line(reason, MAX_REASON_CHARS),
             attempt: self.retry.failures(),
@@ -529,44 +553,10 @@ impl ListenLink {
         });
     }
 
-    /// Where the next connection begins, and how much of it was sent before.
-    fn replay_from(&self) -> (u64, u64) {
-        let resume = self.resume_at();
-        let budget = if self.fruitless >= FRUITLESS_CONNECTIONS {
-            0
-        } else {
-            (samples_in(REPLAY_BUDGET) + self.kept.end() / 4).saturating_sub(self.replayed)
-        };
-        let replayed = self.reached.saturating_sub(resume);
-        let allowed = replayed.min(budget);
-        (resume + (replayed - allowed), allowed)
-    }
-
-    /// Gives up on hearing what lies before `start`, and says what is lost by that.
-    fn skip_to(&mut self, start: u64) {
-        for channel in 0..self.config.channels {
-            self.tell_gap(channel, start);
-        }
-        for hearing in &mut self.hearing {
-            if hearing.resume_at() < start {
-                hearing.skip_to(start);
-            }
-        }
-        self.kept.release_before(start);
-    }
-
-    /// Tells the sounds of `channel` before `end` that no final covers.
-    fn tell_gap(&mut self, channel: usize, end: u64) {
-        if let Some(lost) = self.unheard(channel, end) {
-            self.event(Event::Gap { channel, at: lost.start, duration: lost.end - lost.start });
-        }
-    }
-
     /// Ends the link with what is not heard told as lost.
     fn give_up(&mut self) {
-        for channel in 0..self.config.channels {
-            self.tell_gap(channel, self.kept.end());
-        }
+        let lost = self.progress.unheard(self.progress.end());
+        self.tell_gaps(lost);
         self.finish();
     }
 
@@ -576,12 +566,24 @@ impl ListenLink {
         }
         self.state = State::Closed;
         self.ending = None;
-        self.kept.release_before(u64::MAX);
+        self.progress.forget();
         self.event(Event::Finished);
     }
 
     fn close(&mut self) {
-        self.outputs.push_back(Output::Close { generation: self.generation });
+        self.outputs.push_back(Output::Close {
+            generation: self.generation,
+        });
+    }
+
+    fn tell_gaps(&mut self, lost: Vec<Unheard>) {
+        for Unheard { channel, span } in lost {
+            self.event(Event::Gap {
+                channel,
+                at: span.start,
+                duration: span.end - span.start,
+            });
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -603,20 +605,8 @@ impl ListenLink {
         (sending + LAST_FINALS).min(LONGEST_FINISH)
     }
 
-    /// Where a new connection would have to begin.
-    fn resume_at(&self) -> u64 {
-        let needed = self.hearing.iter().map(Hearing::resume_at).min().unwrap_or(0);
-        needed.max(self.kept.start()).min(self.kept.end())
-    }
-
-    fn is_something_unheard(&self) -> bool {
-        (0..self.config.channels).any(|channel| self.unheard(channel, self.kept.end()).is_some())
-    }
-
-    /// The sounds of `channel` up to `end` that no final covers.
-    fn unheard(&self, channel: usize, end: u64) -> Option<std::ops::Range<u64>> {
-        let boundary = self.hearing.get(channel)?.boundary();
-        self.kept.loud(channel, &(boundary..end))
+    fn has_unheard(&self) -> bool {
+        !self.progress.unheard(self.progress.end()).is_empty()
     }
 
     /// The source position of a time on the open connection.
@@ -624,7 +614,12 @@ impl ListenLink {
         let (State::Open(connection) | State::Finishing(connection)) = &self.state else {
             return None;
         };
-        Some(connection.map.source(seconds).clamp(self.boundary(), connection.sent))
+        Some(
+            connection
+                .map
+                .source(seconds)
+                .clamp(self.boundary(), connection.sent),
+        )
     }
 
     fn is_connecting(&self, generation: u32) -> bool {
@@ -651,14 +646,15 @@ impl ListenLink {
     }
 }
 
+fn message(text: String) -> Output {
+    Output::Event(Event::Message { text })
+}
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const FAILED_RETRY: Duration = Duration::from_secs(30);
 /// For the finals after the last audio was sent.
 const LAST_FINALS: Duration = Duration::from_secs(5);
 const LONGEST_FINISH: Duration = Duration::from_secs(90);
-/// A call may be replayed for this long, and a quarter of its own length.
-const REPLAY_BUDGET: Duration = Duration::from_secs(120);
-const FRUITLESS_CONNECTIONS: u32 = 5;
 /// An utterance's end is told at most this long after the finals have passed it.
 const LOOKING_BACK: Duration = Duration::from_secs(10);
 /// 20 ms.

@@ -77,7 +77,9 @@ impl ServerMessage {
             "Warning" => Self::Warning(body(text)?),
             "ConfigureSuccess" => Self::ConfigureSuccess(body(text)?),
             "ConfigureFailure" => Self::ConfigureFailure(body(text)?),
-            _ => Self::Unknown { kind: head.kind.into_owned() },
+            _ => Self::Unknown {
+                kind: head.kind.into_owned(),
+            },
         })
     }
 
@@ -124,7 +126,10 @@ pub struct Results {
 impl Results {
     /// The best alternative; `None` when there is none or its transcript is empty.
     pub fn heard(&self) -> Option<&Alternative> {
-        self.channel.alternatives.first().filter(|best| !best.transcript.is_empty())
+        self.channel
+            .alternatives
+            .first()
+            .filter(|best| !best.transcript.is_empty())
     }
 }
 
@@ -137,7 +142,7 @@ pub struct Channel {
 }
 
 /// What may have been said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alternative {
     /// The text; empty in silence.
     #[serde(default)]
@@ -154,7 +159,7 @@ pub struct Alternative {
 }
 
 /// A word.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// In lower case, bare.
     pub word: String,
@@ -255,6 +260,17 @@ pub struct ErrorMessage {
 }
 
 impl ErrorMessage {
+    /// What it says, for people.
+    pub fn words(&self) -> String {
+        let said = self.description.as_ref().or(self.message.as_ref());
+        let kind = self.variant.as_ref().or(self.code.as_ref());
+        match (said, kind) {
+            (Some(said), Some(kind)) => format!("{said} ({kind})"),
+            (Some(words), None) | (None, Some(words)) => words.clone(),
+            (None, None) => "Deepgram complained without words".to_owned(),
+        }
+    }
+
     /// The answer to a text frame that is no [`ClientMessage`].
     pub fn schema_error(offending: &str) -> Self {
         Self {
@@ -365,6 +381,26 @@ impl Close {
     };
 }
 
+/// Without what was said.
+impl fmt::Debug for Alternative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alternative")
+            .field("confidence", &self.confidence)
+            .field("words", &self.words)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the word.
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Word")
+            .field("start", &self.start)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Serialize for ChannelIndex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         [self.index, self.total].serialize(serializer)
@@ -383,9 +419,12 @@ impl<'de> Deserialize<'de> for ChannelIndex {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<ChannelIndex, A::Error> {
-                let index: u32 =
-                    seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
-                let total = seq.next_element()?.unwrap_or_else(|| index.saturating_add(1));
+                let index: u32 = seq
+                    .next_element()?
+                    .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let total = seq
+                    .next_element()?
+                    .unwrap_or_else(|| index.saturating_add(1));
                 while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                 Ok(ChannelIndex { index, total })
             }

@@ -84,7 +84,11 @@ impl Params {
             ("interim_results", "true"),
             ("smart_format", "true"),
         ];
-        Self { values: defaults.map(|(name, value)| (name, vec![value.to_owned()])).into() }
+        Self {
+            values: defaults
+                .map(|(name, value)| (name, vec![value.to_owned()]))
+                .into(),
+        }
     }
 
     /// Sets a parameter, replacing what it was.
@@ -116,7 +120,10 @@ impl Params {
                 });
             }
         }
-        let values = values.iter().map(|value| value.as_ref().to_owned()).collect();
+        let values = values
+            .iter()
+            .map(|value| value.as_ref().to_owned())
+            .collect();
         self.values.insert(spec.name, values);
         Ok(())
     }
@@ -160,7 +167,9 @@ impl Params {
                 "keep `diarize_model` alone: it turns diarization on by itself",
             );
         }
-        let batch = BATCH_ONLY.iter().find(|name| self.first(name).is_some_and(|v| v != "false"));
+        let batch = BATCH_ONLY
+            .iter()
+            .find(|name| self.first(name).is_some_and(|v| v != "false"));
         if let Some(name) = batch {
             return conflict(
                 format!("`{name}` works on recordings only, not on live audio"),
@@ -194,7 +203,9 @@ impl Params {
     /// without a leading `?`. The tag and the call's sid let a user find it in Deepgram's logs.
     pub fn query(&self, channels: usize, call_sid: &str) -> String {
         let mut query = Serializer::new(String::new());
-        query.append_pair("encoding", "mulaw").append_pair("sample_rate", "8000");
+        query
+            .append_pair("encoding", "mulaw")
+            .append_pair("sample_rate", "8000");
         if channels > 1 {
             query
                 .append_pair("channels", &channels.to_string())

@@ -75,7 +75,10 @@ impl Encoding {
     }
 
     fn named(name: &str) -> Option<Self> {
-        ENCODINGS.iter().find(|(known, _)| *known == name).map(|(_, encoding)| *encoding)
+        ENCODINGS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, encoding)| *encoding)
     }
 
     /// Whether the stream itself tells its sample rate.
@@ -105,8 +108,8 @@ impl Query {
             "model" => value.clone_into(&mut self.model),
             "language" => value.clone_into(&mut self.language),
             "encoding" => {
-                let encoding = Encoding::named(value)
-                    .ok_or_else(|| bad(name, "unknown variant"))?;
+                let encoding =
+                    Encoding::named(value).ok_or_else(|| bad(name, "unknown variant"))?;
                 self.encoding = Some(encoding);
             }
             "sample_rate" => self.sample_rate = Some(number(name, value, 1, 192_000)?),
@@ -139,8 +142,9 @@ impl Query {
             "keywords" => old.keywords = true,
             "tag" => self.tags.push(value.to_owned()),
             "extra" => {
-                let (key, value) =
-                    value.split_once(':').ok_or_else(|| bad(name, "expected `key:value`"))?;
+                let (key, value) = value
+                    .split_once(':')
+                    .ok_or_else(|| bad(name, "expected `key:value`"))?;
                 self.extra.push((key.to_owned(), value.to_owned()));
             }
             "no_delay" | "numerals" | "profanity_filter" | "filler_words" | "dictation"
@@ -224,11 +228,15 @@ fn is_custom_model(model: &str) -> bool {
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Refusal> {
-    value.parse().map_err(|_| bad(name, "provided string was not `true` or `false`"))
+    value
+        .parse()
+        .map_err(|_| bad(name, "provided string was not `true` or `false`"))
 }
 
 fn number(name: &str, value: &str, least: u32, most: u32) -> Result<u32, Refusal> {
-    let number = value.parse().map_err(|_| bad(name, "invalid digit found in string"))?;
+    let number = value
+        .parse()
+        .map_err(|_| bad(name, "invalid digit found in string"))?;
     if (least..=most).contains(&number) {
         Ok(number)
     } else {
@@ -299,9 +307,15 @@ mod tests {
     #[test]
     fn an_empty_query_means_deepgrams_defaults() {
         let query = Query::parse("").unwrap();
-        assert_eq!((query.model.as_str(), query.language.as_str()), ("base", "en"));
+        assert_eq!(
+            (query.model.as_str(), query.language.as_str()),
+            ("base", "en")
+        );
         assert_eq!((query.channels, query.endpointing_ms), (1, Some(10)));
-        assert_eq!(Query::parse("endpointing=false").unwrap().endpointing_ms, None);
+        assert_eq!(
+            Query::parse("endpointing=false").unwrap().endpointing_ms,
+            None
+        );
     }
 
     #[test]
@@ -323,10 +337,16 @@ mod tests {
         ] {
             assert_eq!(refused(query), (400, "INVALID_QUERY_PARAMETER"), "{query}");
         }
-        assert_eq!(refused("model=nova-3&language=english"), (400, "Bad Request"));
+        assert_eq!(
+            refused("model=nova-3&language=english"),
+            (400, "Bad Request")
+        );
         assert_eq!(refused("model=flux-general-en"), (400, "Bad Request"));
         assert_eq!(refused("model=nova-4"), (403, "INSUFFICIENT_PERMISSIONS"));
-        assert_eq!(refused("topics=true"), (403, "UNAUTHORIZED_FEATURES_REQUESTED"));
+        assert_eq!(
+            refused("topics=true"),
+            (403, "UNAUTHORIZED_FEATURES_REQUESTED")
+        );
         assert!(Query::parse("model=0dc0f1a8-9c05-4a73-8a6c-2f3a3d1d0f77").is_ok());
     }
 }

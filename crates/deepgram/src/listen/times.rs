@@ -20,17 +20,18 @@ pub fn map_times(text: &str, map: impl Fn(usize, f64) -> f64) -> Option<String> 
 }
 
 /// Words to take out of the best alternative of a message.
-pub(crate) struct Cut<'a> {
+#[derive(Debug)]
+pub(crate) struct Cut {
     /// For each word, whether it goes.
-    pub(crate) taken_out: &'a [bool],
-    /// The transcript of the words that stay.
-    pub(crate) transcript: &'a str,
+    pub(crate) taken_out: Vec<bool>,
+    /// The transcript of the words that stay; empty when none do.
+    pub(crate) transcript: String,
 }
 
 /// As [`map_times`], with words taken out.
 pub(crate) fn rewrite(
     text: &str,
-    cut: Option<&Cut<'_>>,
+    cut: Option<&Cut>,
     map: impl Fn(usize, f64) -> f64,
 ) -> Option<String> {
     let message: Message<'_> = serde_json::from_str(text).ok()?;
@@ -52,7 +53,7 @@ pub(crate) fn rewrite(
     for (nth, alternative) in heard.alternatives.iter().enumerate() {
         let cut = cut.filter(|_| nth == 0);
         if let (Some(old), Some(cut)) = (alternative.transcript, cut) {
-            edits.replace(old, serde_json::to_string(cut.transcript).ok()?);
+            edits.replace(old, serde_json::to_string(&cut.transcript).ok()?);
         }
         if let Some(list) = alternative.words {
             let words: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
@@ -98,12 +99,17 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn channel(&self) -> usize {
         let index = self.channel_index.or(self.channel);
-        let index: Option<ChannelIndex> = index.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        index.and_then(|index| usize::try_from(index.index).ok()).unwrap_or(0)
+        let index: Option<ChannelIndex> =
+            index.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        index
+            .and_then(|index| usize::try_from(index.index).ok())
+            .unwrap_or(0)
     }
 
     fn heard(&self) -> Heard<'a> {
-        self.channel.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        self.channel
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -146,7 +152,10 @@ struct Edits<'a> {
 
 impl<'a> Edits<'a> {
     fn of(text: &'a str) -> Self {
-        Self { text, edits: Vec::new() }
+        Self {
+            text,
+            edits: Vec::new(),
+        }
     }
 
     /// Replaces a time by what `map` makes of it; one that is not known stays.
@@ -162,13 +171,18 @@ impl<'a> Edits<'a> {
 
     /// Replaces a value borrowed from this very text.
     fn replace(&mut self, raw: &'a RawValue, by: String) {
-        let start = raw.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-        self.edits.push((start..start.saturating_add(raw.get().len()), by));
+        let start = raw
+            .get()
+            .as_ptr()
+            .addr()
+            .saturating_sub(self.text.as_ptr().addr());
+        self.edits
+            .push((start..start.saturating_add(raw.get().len()), by));
     }
 
     fn apply(mut self) -> String {
         self.edits.sort_by_key(|(span, _)| span.start);
-        let mut out = String::with_capacity(self.text.len() + 16 * self.edits.len());
+        let mut out = String::with_capacity(self.text.len());
         let mut done = 0;
         for (span, by) in self.edits {
             out.push_str(self.text.get(done..span.start).unwrap_or_default());
@@ -207,20 +221,34 @@ mod tests {
     #[test]
     fn a_duration_is_the_distance_of_the_mapped_ends() {
         let text = r#"{"type":"Results","start":1.0,"duration":2.0}"#;
-        let with_a_gap = |_, seconds: f64| if seconds > 2.0 { seconds + 5.0 } else { seconds };
+        let with_a_gap = |_, seconds: f64| {
+            if seconds > 2.0 {
+                seconds + 5.0
+            } else {
+                seconds
+            }
+        };
         assert_eq!(
             map_times(text, with_a_gap).unwrap(),
             r#"{"type":"Results","start":1.0,"duration":7.0}"#
         );
         let metadata = r#"{"type":"Metadata","duration":2.0,"channels":1}"#;
-        assert_eq!(map_times(metadata, with_a_gap).unwrap(), metadata, "no window, no time");
+        assert_eq!(
+            map_times(metadata, with_a_gap).unwrap(),
+            metadata,
+            "no window, no time"
+        );
     }
 
     #[test]
     fn events_are_mapped_and_unknown_times_stay() {
         let shift = |channel: usize, seconds: f64| seconds + channel as f64;
         assert_eq!(
-            map_times(r#"{"type":"SpeechStarted","channel":[1,2],"timestamp":9.54}"#, shift).unwrap(),
+            map_times(
+                r#"{"type":"SpeechStarted","channel":[1,2],"timestamp":9.54}"#,
+                shift
+            )
+            .unwrap(),
             r#"{"type":"SpeechStarted","channel":[1,2],"timestamp":10.54}"#
         );
         let unknown = r#"{"type":"UtteranceEnd","channel":[1,2],"last_word_end":-1}"#;
@@ -230,9 +258,15 @@ mod tests {
 
     #[test]
     fn words_are_taken_out_and_the_transcript_is_rebuilt() {
-        let cut = Cut { taken_out: &[true, false], transcript: "me \"more\"" };
+        let cut = Cut {
+            taken_out: vec![true, false],
+            transcript: "me \"more\"".into(),
+        };
         let text = rewrite(RESULTS, Some(&cut), |_, seconds| seconds).unwrap();
-        assert!(text.contains(r#""words":[{"end":6.5,"word":"me","start":6.4}]"#), "{text}");
+        assert!(
+            text.contains(r#""words":[{"end":6.5,"word":"me","start":6.4}]"#),
+            "{text}"
+        );
         assert!(text.contains(r#""transcript":"me \"more\"""#), "{text}");
     }
 

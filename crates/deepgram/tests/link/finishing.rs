@@ -5,13 +5,21 @@ use std::time::Duration;
 use sidetone_deepgram::listen::link::{Event, Input, Output};
 use sidetone_deepgram::listen::message::CLOSE_STREAM;
 
-use crate::rig::{METADATA, Rig, audio_len, config, events, final_of, interim_of, messages, ms, samples};
+use crate::rig::{
+    METADATA, Rig, audio_len, config, events, final_of, interim_of, messages, ms, samples,
+};
 
 const FINISHED: Output = Output::Event(Event::Finished);
 
 /// What asks for the end: `CloseStream`, and a ping that tells whether anyone is there.
 fn asks_for_the_end(generation: u32) -> [Output; 2] {
-    [Output::SendText { generation, text: CLOSE_STREAM }, Output::Ping { generation }]
+    [
+        Output::SendText {
+            generation,
+            text: CLOSE_STREAM,
+        },
+        Output::Ping { generation },
+    ]
 }
 
 fn only(outputs: Vec<(Duration, Output)>) -> Vec<Output> {
@@ -26,8 +34,13 @@ fn the_last_finals_and_metadata_are_waited_for() {
     let heard = rig.give_text(&final_of((0.0, 1.0), &[("Bye.", 0.2, 0.6)]));
     assert!(matches!(events(&heard)[..], [Event::Transcript(_)]));
     let outputs = rig.give_text(METADATA);
-    let metadata = Output::Event(Event::Message { text: METADATA.into() });
-    assert_eq!(outputs, [metadata, Output::Close { generation: 1 }, FINISHED]);
+    let metadata = Output::Event(Event::Message {
+        text: METADATA.into(),
+    });
+    assert_eq!(
+        outputs,
+        [metadata, Output::Close { generation: 1 }, FINISHED]
+    );
     assert_eq!(rig.link.poll_timeout(), None);
     assert_eq!(rig.give(Input::Finish), []);
 }
@@ -64,9 +77,16 @@ fn the_wait_for_the_last_finals_has_an_end() {
     rig.give(Input::Pong { generation: 1 });
     assert_eq!(rig.wait(ms(3_900)), []);
     rig.give(Input::Pong { generation: 1 });
-    let gap = Output::Event(Event::Gap { channel: 0, at: 0, duration: samples(1_000) });
+    let gap = Output::Event(Event::Gap {
+        channel: 0,
+        at: 0,
+        duration: samples(1_000),
+    });
     let end = only(rig.wait(ms(1_100)));
-    assert!(end.ends_with(&[gap, Output::Close { generation: 1 }, FINISHED]), "{end:?}");
+    assert!(
+        end.ends_with(&[gap, Output::Close { generation: 1 }, FINISHED]),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -75,17 +95,32 @@ fn a_dead_line_at_the_end_is_replaced_while_there_is_time() {
     rig.talk(900);
     rig.give(Input::Finish);
     let outputs = only(rig.wait(ms(4_250)));
-    assert!(outputs.contains(&Output::Close { generation: 1 }), "{outputs:?}");
+    assert!(
+        outputs.contains(&Output::Close { generation: 1 }),
+        "{outputs:?}"
+    );
     let outputs = rig.give_opened();
     assert_eq!(audio_len(&outputs), samples(900));
     assert!(outputs.ends_with(&asks_for_the_end(2)));
 }
 
 #[test]
-fn a_link_that_never_opened_ends_at_once_when_nothing_was_said() {
+fn a_link_that_has_not_opened_yet_ends_at_once_when_no_audio_came() {
     let mut rig = Rig::new(config(1));
-    rig.give_silence(2_000);
-    assert_eq!(rig.give(Input::Finish), [Output::Close { generation: 1 }, FINISHED]);
+    assert_eq!(
+        rig.give(Input::Finish),
+        [Output::Close { generation: 1 }, FINISHED]
+    );
+}
+
+#[test]
+fn a_link_that_has_not_opened_yet_still_sends_the_silence_that_came() {
+    let mut rig = Rig::new(config(1));
+    rig.give_silence(600);
+    assert_eq!(rig.give(Input::Finish), []);
+    let outputs = rig.give_opened();
+    assert_eq!(audio_len(&outputs), samples(600));
+    assert!(outputs.ends_with(&asks_for_the_end(1)));
 }
 
 #[test]
@@ -103,8 +138,17 @@ fn a_link_that_has_not_opened_yet_still_hears_what_was_said() {
 fn a_failed_link_ends_at_once_and_tells_what_was_not_heard() {
     let mut rig = Rig::new(config(1));
     rig.give_sound(600);
-    rig.give(Input::Refused { generation: 1, status: 402, words: "No credit.", retry_after: None });
-    let gap = Output::Event(Event::Gap { channel: 0, at: 0, duration: samples(600) });
+    rig.give(Input::Refused {
+        generation: 1,
+        status: 402,
+        words: "No credit.",
+        retry_after: None,
+    });
+    let gap = Output::Event(Event::Gap {
+        channel: 0,
+        at: 0,
+        duration: samples(600),
+    });
     assert_eq!(rig.give(Input::Finish), [gap, FINISHED]);
 }
 
@@ -124,7 +168,10 @@ fn a_connection_lost_at_the_end_is_made_again_for_the_last_words() {
     assert!(outputs.contains(&asks_for_the_end(2)[0]));
     rig.give_text(&final_of((0.0, 2.3), &[("Last.", 1.0, 1.4)]));
     let end = rig.give_text(METADATA);
-    assert_eq!((messages(&end), end.last()), (vec![METADATA], Some(&FINISHED)));
+    assert_eq!(
+        (messages(&end), end.last()),
+        (vec![METADATA], Some(&FINISHED))
+    );
 }
 
 #[test]
@@ -135,7 +182,10 @@ fn metadata_before_the_final_of_words_that_were_heard_is_not_the_end() {
     rig.give(Input::Finish);
     let outputs = rig.give_text(METADATA);
     assert_eq!(outputs[0], Output::Close { generation: 1 });
-    assert!(matches!(events(&outputs)[..], [Event::Disconnected { .. }]), "{outputs:?}");
+    assert!(
+        matches!(events(&outputs)[..], [Event::Disconnected { .. }]),
+        "{outputs:?}"
+    );
     assert_eq!(messages(&outputs), Vec::<&str>::new());
 }
 
@@ -152,11 +202,18 @@ fn an_outage_at_the_end_does_not_hold_the_call_for_ever() {
         if outputs.contains(&FINISHED) {
             break;
         }
-        if outputs.iter().any(|output| matches!(output, Output::Connect { .. })) {
+        if outputs
+            .iter()
+            .any(|output| matches!(output, Output::Connect { .. }))
+        {
             rig.give_closed(None, "connection refused");
         }
     }
-    assert!(rig.now - ended <= Duration::from_secs(8), "{:?}", rig.now - ended);
+    assert!(
+        rig.now - ended <= Duration::from_secs(8),
+        "{:?}",
+        rig.now - ended
+    );
 }
 
 #[test]

@@ -25,8 +25,17 @@ fn words_spoken_while_connecting_are_sent_when_the_connection_opens() {
 fn live_audio_is_sent_as_it_comes() {
     let mut rig = Rig::open();
     let audio = Bytes::from_static(&[0x21; 480]);
-    let block = Block { samples: 480, audio: Audio::Samples(audio.clone()) };
-    assert_eq!(rig.give(Input::Audio(block)), [Output::SendAudio { generation: 1, audio }]);
+    let block = Block {
+        samples: 480,
+        audio: Audio::Samples(audio.clone()),
+    };
+    assert_eq!(
+        rig.give(Input::Audio(block)),
+        [Output::SendAudio {
+            generation: 1,
+            audio
+        }]
+    );
 }
 
 #[test]
@@ -41,8 +50,14 @@ fn a_backlog_is_sent_at_the_replay_rate_until_it_has_caught_up() {
     while rig.link.behind() > ms(250) {
         sent += audio_len(&rig.talk(60));
         let most = (rig.now - opened).mul_f64(1.25) + ms(250);
-        assert!(sent <= samples(most.as_millis() as u64), "{sent} after {most:?}");
-        assert!(rig.now - opened < Duration::from_secs(21), "gains 0.25 s a second");
+        assert!(
+            sent <= samples(most.as_millis() as u64),
+            "{sent} after {most:?}"
+        );
+        assert!(
+            rig.now - opened < Duration::from_secs(21),
+            "gains 0.25 s a second"
+        );
     }
     rig.talk(1_500);
     assert_eq!(audio_len(&rig.give_sound(60)), samples(60), "live again");
@@ -51,7 +66,10 @@ fn a_backlog_is_sent_at_the_replay_rate_until_it_has_caught_up() {
 #[test]
 fn no_message_is_longer_than_250_ms() {
     let mut rig = Rig::new(config(2));
-    rig.give(Input::Audio(Block { samples: 7_000, audio: Audio::Silence }));
+    rig.give(Input::Audio(Block {
+        samples: 7_000,
+        audio: Audio::Silence,
+    }));
     let outputs = rig.give_opened();
     let lengths: Vec<usize> = outputs
         .iter()
@@ -73,10 +91,18 @@ fn a_pause_is_bridged_by_keepalive_every_4_s() {
         rig.give(PONG_1);
     }
     said.retain(|(_, output)| !matches!(output, Output::Ping { .. }));
-    let keep_alive = Output::SendText { generation: 1, text: KEEP_ALIVE };
+    let keep_alive = Output::SendText {
+        generation: 1,
+        text: KEEP_ALIVE,
+    };
     let expected: Vec<(Duration, &Output)> =
         vec![(ms(4_000), &keep_alive), (ms(8_000), &keep_alive)];
-    assert_eq!(said.iter().map(|(at, output)| (*at, output)).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        said.iter()
+            .map(|(at, output)| (*at, output))
+            .collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
@@ -84,18 +110,39 @@ fn a_silent_start_is_answered_with_a_frame_that_takes_no_time() {
     let mut rig = Rig::open();
     let said = rig.wait(ms(3_000));
     let frame = Bytes::from_static(&[0xFF; 160]);
-    assert_eq!(said, [(ms(3_000), Output::SendAudio { generation: 1, audio: frame })]);
+    assert_eq!(
+        said,
+        [(
+            ms(3_000),
+            Output::SendAudio {
+                generation: 1,
+                audio: frame
+            }
+        )]
+    );
 
     let later = rig.wait(ms(4_000));
     assert!(later.iter().any(|(at, output)| {
-        (*at, output) == (ms(7_000), &Output::SendText { generation: 1, text: KEEP_ALIVE })
+        (*at, output)
+            == (
+                ms(7_000),
+                &Output::SendText {
+                    generation: 1,
+                    text: KEEP_ALIVE,
+                },
+            )
     }));
 
     rig.give_sound(1_000);
     let heard = rig.give_text(&final_of((0.0, 1.02), &[("Hello.", 0.12, 0.42)]));
-    let [Event::Transcript(transcript)] = events(&heard)[..] else { panic!("{heard:?}") };
+    let [Event::Transcript(transcript)] = events(&heard)[..] else {
+        panic!("{heard:?}")
+    };
     assert_eq!((transcript.start, transcript.end), (0, 8_000));
-    assert_eq!((transcript.words[0].start, transcript.words[0].end), (800, 3_200));
+    assert_eq!(
+        (transcript.words[0].start, transcript.words[0].end),
+        (800, 3_200)
+    );
 }
 
 #[test]
@@ -104,7 +151,11 @@ fn finals_release_the_audio_before_them() {
     rig.talk(2_000);
     rig.give_text(&final_of((0.0, 1.5), &[("Hello.", 0.2, 0.6)]));
     rig.give_closed(None, "reset");
-    assert_eq!(rig.link.behind(), ms(800), "from 300 ms before the final's end");
+    assert_eq!(
+        rig.link.behind(),
+        ms(800),
+        "from 300 ms before the final's end"
+    );
     assert_eq!(rig.link.boundary(), 0, "events may look back 10 s");
 }
 

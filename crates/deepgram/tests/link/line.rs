@@ -12,20 +12,20 @@ use crate::recogniser::{Dice, Recogniser, WORDS, length_of, text_of};
 use crate::rig::{ms, samples};
 
 /// What a call came to.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// By channel.
-    pub spoken: Vec<Vec<String>>,
+    pub(crate) spoken: Vec<Vec<String>>,
     /// By channel: the words of finals, in the order they were told.
-    pub heard: Vec<Vec<String>>,
+    pub(crate) heard: Vec<Vec<String>>,
     /// By channel: the words of final messages for `/client`.
-    pub passed_on: Vec<Vec<String>>,
-    pub gaps: usize,
-    pub connections: u32,
-    pub metadata: usize,
+    pub(crate) passed_on: Vec<Vec<String>>,
+    pub(crate) gaps: usize,
+    pub(crate) connections: u32,
+    pub(crate) metadata: usize,
     /// The longest audio that was held back.
-    pub most_behind: Duration,
+    pub(crate) most_behind: Duration,
     /// From the end of the call to `Finished`.
-    pub wait_at_end: Duration,
+    pub(crate) wait_at_end: Duration,
 }
 
 /// How a connection ends before its time.
@@ -70,7 +70,7 @@ struct Line {
 
 /// Runs a call of `length` with all that is random drawn from `seed`; when `calm`, no connection
 /// fails.
-pub fn call(seed: u64, config: Config, length: Duration, calm: bool) -> Outcome {
+pub(crate) fn call(seed: u64, config: Config, length: Duration, calm: bool) -> Outcome {
     let mut dice = Dice::new(seed);
     let now = Instant::now();
     let channels = config.channels;
@@ -87,7 +87,7 @@ pub fn call(seed: u64, config: Config, length: Duration, calm: bool) -> Outcome 
         wait_at_end: Duration::ZERO,
     };
     let mut line = Line {
-        link: ListenLink::new(config.clone(), now),
+        link: ListenLink::new(config, now),
         now,
         dice,
         config,
@@ -119,7 +119,11 @@ pub fn call(seed: u64, config: Config, length: Duration, calm: bool) -> Outcome 
 fn block(frames: Vec<u8>, channels: usize) -> Block {
     let samples = (frames.len() / channels) as u32;
     let silent = frames.iter().all(|code| *code == 0xFF);
-    let audio = if silent { Audio::Silence } else { Audio::Samples(Bytes::from(frames)) };
+    let audio = if silent {
+        Audio::Silence
+    } else {
+        Audio::Samples(Bytes::from(frames))
+    };
     Block { samples, audio }
 }
 
@@ -127,14 +131,17 @@ fn block(frames: Vec<u8>, channels: usize) -> Block {
 fn speech(length: Duration, dice: &mut Dice) -> (Vec<u8>, Vec<String>) {
     let length = samples(length.as_millis() as u64) as usize;
     let (mut codes, mut words) = (Vec::with_capacity(length), Vec::new());
-    let mut last = 0;
+    let mut last = None;
     loop {
-        let pause = if dice.one_in(8) { 500 + dice.below(5_000) } else { 50 + dice.below(150) };
-        let code = loop {
-            let code = 1 + dice.below(u64::from(WORDS)) as u8;
-            if code != last {
-                break code;
-            }
+        let pause = if dice.one_in(8) {
+            500 + dice.below(5_000)
+        } else {
+            50 + dice.below(150)
+        };
+        // People say some words twice.
+        let code = match last {
+            Some(last) if dice.one_in(6) => last,
+            _ => 1 + dice.below(u64::from(WORDS)) as u8,
         };
         let end = codes.len() + (samples(pause) + length_of(code)) as usize;
         if end + samples(500) as usize > length {
@@ -144,7 +151,7 @@ fn speech(length: Duration, dice: &mut Dice) -> (Vec<u8>, Vec<String>) {
         codes.resize(codes.len() + samples(pause) as usize, 0xFF);
         codes.resize(end, code);
         words.push(text_of(code));
-        last = code;
+        last = Some(code);
     }
 }
 
@@ -153,7 +160,11 @@ impl Line {
         loop {
             let next_doing = self.agenda.keys().next().map(|(at, _)| *at);
             let due = self.link.poll_timeout();
-            let next = next_doing.into_iter().chain(due).min().filter(|at| *at <= until);
+            let next = next_doing
+                .into_iter()
+                .chain(due)
+                .min()
+                .filter(|at| *at <= until);
             let Some(next) = next else { break };
             self.now = next;
             if next_doing == Some(next) {
@@ -181,19 +192,36 @@ impl Line {
                         2 | 3 => Fate::DroppedWithGhosts,
                         _ => Fate::Dropped,
                     };
-                    let life = ms(2_000 + self.dice.below(16_000));
+                    // Some live long enough for a final: what none of five hears is given up.
+                    let least = if generation % 4 == 0 { 9_000 } else { 2_000 };
+                    let life = ms(least + self.dice.below(14_000));
                     self.after(life, Doing::Meet(generation, fate));
                 }
-                self.give(Input::Opened { generation, request_id: Some("r") });
+                self.give(Input::Opened {
+                    generation,
+                    request_id: Some("r"),
+                });
             }
             Doing::Refuse(generation, status) => {
                 let retry_after = self.dice.one_in(2).then_some(ms(700));
-                self.give(Input::Refused { generation, status, words: "No.", retry_after });
+                self.give(Input::Refused {
+                    generation,
+                    status,
+                    words: "No.",
+                    retry_after,
+                });
             }
-            Doing::Say(generation, text) => self.give(Input::Text { generation, text: &text }),
+            Doing::Say(generation, text) => self.give(Input::Text {
+                generation,
+                text: &text,
+            }),
             Doing::Pong(generation) => self.give(Input::Pong { generation }),
             Doing::Hang(generation) => {
-                self.give(Input::Closed { generation, code: Some(1000), reason: "" });
+                self.give(Input::Closed {
+                    generation,
+                    code: Some(1000),
+                    reason: "",
+                });
             }
             Doing::Meet(generation, fate) => self.meet(generation, fate),
         }
@@ -206,21 +234,33 @@ impl Line {
         self.up = None;
         match fate {
             Fate::Garbled => {
-                self.give(Input::Text { generation, text: r#"{"type":"Results","channel"# });
+                self.give(Input::Text {
+                    generation,
+                    text: r#"{"type":"Results","channel"#,
+                });
             }
             Fate::Stalled => self.lose_what_is_on_its_way(),
             Fate::Dropped => {
                 self.lose_what_is_on_its_way();
-                self.give(Input::Closed { generation, code: Some(1011), reason: "net0000" });
+                self.give(Input::Closed {
+                    generation,
+                    code: Some(1011),
+                    reason: "net0000",
+                });
             }
             Fate::DroppedWithGhosts => {
-                self.give(Input::Closed { generation, code: None, reason: "reset by peer" });
+                self.give(Input::Closed {
+                    generation,
+                    code: None,
+                    reason: "reset by peer",
+                });
             }
         }
     }
 
     fn lose_what_is_on_its_way(&mut self) {
-        self.agenda.retain(|_, doing| !matches!(doing, Doing::Say(..) | Doing::Pong(_)));
+        self.agenda
+            .retain(|_, doing| !matches!(doing, Doing::Say(..) | Doing::Pong(_)));
     }
 
     fn give(&mut self, input: Input<'_>) {
@@ -300,7 +340,10 @@ impl Line {
             Event::Message { text } => match ServerMessage::parse(&text) {
                 Ok(ServerMessage::Results(results)) if results.is_final => {
                     let channel = results.channel_index.index as usize;
-                    let words = results.heard().into_iter().flat_map(|best| best.words.clone());
+                    let words = results
+                        .heard()
+                        .into_iter()
+                        .flat_map(|best| best.words.clone());
                     self.outcome.passed_on[channel].extend(words.map(|word| word.word));
                 }
                 Ok(ServerMessage::Metadata(_)) => self.outcome.metadata += 1,

@@ -10,35 +10,39 @@ use sidetone_deepgram::listen::message::{
 use crate::rig::samples;
 
 /// Codes that are words.
-pub const WORDS: u8 = 100;
+pub(crate) const WORDS: u8 = 100;
 const SILENCE: u8 = 0xFF;
 const SAMPLE_RATE: f64 = 8_000.0;
 
 /// What a code says.
-pub fn text_of(code: u8) -> String {
+pub(crate) fn text_of(code: u8) -> String {
     format!("w{code}")
 }
 
 /// How long it takes to say, in samples: 200 to 596 ms.
-pub fn length_of(code: u8) -> u64 {
+pub(crate) fn length_of(code: u8) -> u64 {
     samples(200 + u64::from(code) * 37 % 100 * 4)
 }
 
 /// How Deepgram hears on one connection.
-pub struct Recogniser {
+pub(crate) struct Recogniser {
     ears: Vec<Ear>,
     interims: bool,
     dice: Dice,
 }
 
 impl Recogniser {
-    pub fn new(channels: usize, interims: bool, dice: Dice) -> Self {
+    pub(crate) fn new(channels: usize, interims: bool, dice: Dice) -> Self {
         let ears = (0..channels).map(|_| Ear::default()).collect();
-        Self { ears, interims, dice }
+        Self {
+            ears,
+            interims,
+            dice,
+        }
     }
 
     /// Hears interleaved audio, and says what it makes of it.
-    pub fn hear(&mut self, audio: &[u8]) -> Vec<ServerMessage> {
+    pub(crate) fn hear(&mut self, audio: &[u8]) -> Vec<ServerMessage> {
         let total = self.ears.len();
         assert_eq!(audio.len() % total, 0, "whole samples of every channel");
         let mut said = Vec::new();
@@ -54,7 +58,7 @@ impl Recogniser {
     }
 
     /// The answer to `CloseStream`.
-    pub fn close(&mut self) -> Vec<ServerMessage> {
+    pub(crate) fn close(&mut self) -> Vec<ServerMessage> {
         let total = self.ears.len();
         let mut said: Vec<ServerMessage> = Vec::new();
         for (channel, ear) in self.ears.iter_mut().enumerate() {
@@ -111,7 +115,11 @@ impl Ear {
             match self.runs.last_mut() {
                 _ if code == SILENCE => {}
                 Some(run) if run.code == code && run.end == start => run.end = self.now,
-                _ => self.runs.push(Run { code, start, end: self.now }),
+                _ => self.runs.push(Run {
+                    code,
+                    start,
+                    end: self.now,
+                }),
             }
         }
     }
@@ -136,7 +144,13 @@ impl Ear {
             self.next_interim = self.now + samples(1_000);
             let words = self.words(u64::MAX, dice);
             let (start, end) = (self.window_start, self.now);
-            return Some(Window { start, end, is_final: false, speech_final: false, words });
+            return Some(Window {
+                start,
+                end,
+                is_final: false,
+                speech_final: false,
+                words,
+            });
         }
         None
     }
@@ -146,15 +160,26 @@ impl Ear {
         let start = std::mem::replace(&mut self.window_start, end);
         self.runs.retain(|run| run.start >= end);
         self.next_interim = self.now + samples(1_000);
-        Window { start, end, is_final: true, speech_final, words }
+        Window {
+            start,
+            end,
+            is_final: true,
+            speech_final,
+            words,
+        }
     }
 
     fn words(&self, end: u64, dice: &mut Dice) -> Vec<Word> {
-        let heard = self.runs.iter().filter(|run| run.start < end && run.is_understood());
+        let heard = self
+            .runs
+            .iter()
+            .filter(|run| run.start < end && run.is_understood());
         let words = heard.map(|run| {
             // The same word is told up to 100 ms earlier or later each time.
-            let shift = dice.below(201) as f64 / 1_000.0 - 0.1;
-            let time = |at: u64| (at as f64 / SAMPLE_RATE + shift).max(0.0);
+            let mut time = |at: u64| {
+                let shift = dice.below(201) as f64 / 1_000.0 - 0.1;
+                (at as f64 / SAMPLE_RATE + shift).max(0.0)
+            };
             Word {
                 word: text_of(run.code),
                 start: time(run.start),
@@ -178,12 +203,17 @@ impl Window {
             languages: Vec::new(),
         };
         ServerMessage::Results(Results {
-            channel_index: ChannelIndex { index: channel as u32, total: total as u32 },
+            channel_index: ChannelIndex {
+                index: channel as u32,
+                total: total as u32,
+            },
             duration: (self.end - self.start) as f64 / SAMPLE_RATE,
             start: self.start as f64 / SAMPLE_RATE,
             is_final: self.is_final,
             speech_final: self.speech_final,
-            channel: Channel { alternatives: vec![best] },
+            channel: Channel {
+                alternatives: vec![best],
+            },
             metadata: None,
             from_finalize: false,
         })
@@ -192,26 +222,26 @@ impl Window {
 
 /// Chance that a seed repeats (xorshift64*).
 #[derive(Clone)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     /// 0 to `limit`, without `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
     }
 
-    pub fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    pub fn fork(&mut self) -> Self {
+    pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.below(u64::MAX))
     }
 }

@@ -12,16 +12,16 @@ use sidetone_deepgram::listen::message::{
 /// A code that is not silence.
 const LOUD: u8 = 0x20;
 
-pub fn ms(ms: u64) -> Duration {
+pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 /// Samples of so many ms.
-pub fn samples(ms: u64) -> u64 {
+pub(crate) fn samples(ms: u64) -> u64 {
     8 * ms
 }
 
-pub fn config(channels: usize) -> Config {
+pub(crate) fn config(channels: usize) -> Config {
     Config {
         channels,
         interim_results: true,
@@ -31,36 +31,45 @@ pub fn config(channels: usize) -> Config {
     }
 }
 
-pub struct Rig {
-    pub link: ListenLink,
-    pub now: Instant,
-    pub start: Instant,
+pub(crate) struct Rig {
+    pub(crate) link: ListenLink,
+    pub(crate) now: Instant,
+    pub(crate) start: Instant,
     channels: usize,
     generation: u32,
 }
 
 impl Rig {
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let now = Instant::now();
         let channels = config.channels;
         let mut link = ListenLink::new(config, now);
         assert_eq!(link.poll_output(), Some(Output::Connect { generation: 1 }));
-        Self { link, now, start: now, channels, generation: 1 }
+        Self {
+            link,
+            now,
+            start: now,
+            channels,
+            generation: 1,
+        }
     }
 
     /// A mono link whose first connection is open.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let mut rig = Self::new(config(1));
         let opened = rig.give_opened();
         assert_eq!(
             opened,
-            [Output::Event(Event::Connected { request_id: Some("r1".into()), recovered: None })]
+            [Output::Event(Event::Connected {
+                request_id: Some("r1".into()),
+                recovered: None
+            })]
         );
         rig
     }
 
     /// Hands an input over and takes what comes of it.
-    pub fn give(&mut self, input: Input<'_>) -> Vec<Output> {
+    pub(crate) fn give(&mut self, input: Input<'_>) -> Vec<Output> {
         self.link.handle(self.now, input);
         let outputs: Vec<Output> = std::iter::from_fn(|| self.link.poll_output()).collect();
         for output in &outputs {
@@ -75,32 +84,39 @@ impl Rig {
         outputs
     }
 
-    pub fn generation(&self) -> u32 {
+    pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
 
-    pub fn give_opened(&mut self) -> Vec<Output> {
+    pub(crate) fn give_opened(&mut self) -> Vec<Output> {
         let generation = self.generation;
         let request_id = format!("r{generation}");
-        self.give(Input::Opened { generation, request_id: Some(&request_id) })
+        self.give(Input::Opened {
+            generation,
+            request_id: Some(&request_id),
+        })
     }
 
-    pub fn give_text(&mut self, text: &str) -> Vec<Output> {
+    pub(crate) fn give_text(&mut self, text: &str) -> Vec<Output> {
         let generation = self.generation;
         self.give(Input::Text { generation, text })
     }
 
-    pub fn give_closed(&mut self, code: Option<u16>, reason: &str) -> Vec<Output> {
+    pub(crate) fn give_closed(&mut self, code: Option<u16>, reason: &str) -> Vec<Output> {
         let generation = self.generation;
-        self.give(Input::Closed { generation, code, reason })
+        self.give(Input::Closed {
+            generation,
+            code,
+            reason,
+        })
     }
 
     /// Sound of a length, all at once, in blocks of up to 60 ms.
-    pub fn give_sound(&mut self, length_ms: u64) -> Vec<Output> {
+    pub(crate) fn give_sound(&mut self, length_ms: u64) -> Vec<Output> {
         self.give_blocks(length_ms, true)
     }
 
-    pub fn give_silence(&mut self, length_ms: u64) -> Vec<Output> {
+    pub(crate) fn give_silence(&mut self, length_ms: u64) -> Vec<Output> {
         self.give_blocks(length_ms, false)
     }
 
@@ -110,7 +126,11 @@ impl Rig {
         while left > 0 {
             let samples = left.min(samples(60)) as u32;
             let bytes = Bytes::from(vec![LOUD; samples as usize * self.channels]);
-            let audio = if loud { Audio::Samples(bytes) } else { Audio::Silence };
+            let audio = if loud {
+                Audio::Samples(bytes)
+            } else {
+                Audio::Silence
+            };
             outputs.extend(self.give(Input::Audio(Block { samples, audio })));
             left -= u64::from(samples);
         }
@@ -118,7 +138,7 @@ impl Rig {
     }
 
     /// Lets time pass; every timeout comes when it is due. Gives the outputs and when they came.
-    pub fn wait(&mut self, time: Duration) -> Vec<(Duration, Output)> {
+    pub(crate) fn wait(&mut self, time: Duration) -> Vec<(Duration, Output)> {
         let until = self.now + time;
         let mut outputs = Vec::new();
         while let Some(due) = self.link.poll_timeout().filter(|due| *due <= until) {
@@ -131,12 +151,14 @@ impl Rig {
     }
 
     /// Sound in real time, a block every 60 ms. Deepgram gives signs of life, but no results.
-    pub fn talk(&mut self, length_ms: u64) -> Vec<Output> {
+    pub(crate) fn talk(&mut self, length_ms: u64) -> Vec<Output> {
         let mut outputs = Vec::new();
         for start in (0..length_ms).step_by(60) {
             let step = (length_ms - start).min(60);
             let came = self.wait(ms(step));
-            let pinged = came.iter().any(|(_, output)| matches!(output, Output::Ping { .. }));
+            let pinged = came
+                .iter()
+                .any(|(_, output)| matches!(output, Output::Ping { .. }));
             outputs.extend(came.into_iter().map(|(_, output)| output));
             outputs.extend(self.give_sound(step));
             if pinged {
@@ -150,7 +172,7 @@ impl Rig {
 }
 
 /// A `Results` message: its window in seconds and its words with their times.
-pub fn results(
+pub(crate) fn results(
     channel: (u32, u32),
     window: (f64, f64),
     is_final: bool,
@@ -158,7 +180,10 @@ pub fn results(
 ) -> String {
     let texts: Vec<&str> = words.iter().map(|(text, ..)| *text).collect();
     let words = words.iter().map(|&(text, start, end)| Word {
-        word: text.to_lowercase().trim_end_matches(['.', ',', '?']).to_owned(),
+        word: text
+            .to_lowercase()
+            .trim_end_matches(['.', ',', '?'])
+            .to_owned(),
         start,
         end,
         confidence: 0.9,
@@ -172,30 +197,36 @@ pub fn results(
         languages: Vec::new(),
     };
     let message = ServerMessage::Results(Results {
-        channel_index: ChannelIndex { index: channel.0, total: channel.1 },
+        channel_index: ChannelIndex {
+            index: channel.0,
+            total: channel.1,
+        },
         duration: window.1 - window.0,
         start: window.0,
         is_final,
         speech_final: false,
-        channel: Channel { alternatives: vec![best] },
+        channel: Channel {
+            alternatives: vec![best],
+        },
         metadata: None,
         from_finalize: false,
     });
     message.to_json()
 }
 
-pub fn final_of(window: (f64, f64), words: &[(&str, f64, f64)]) -> String {
+pub(crate) fn final_of(window: (f64, f64), words: &[(&str, f64, f64)]) -> String {
     results((0, 1), window, true, words)
 }
 
-pub fn interim_of(window: (f64, f64), words: &[(&str, f64, f64)]) -> String {
+pub(crate) fn interim_of(window: (f64, f64), words: &[(&str, f64, f64)]) -> String {
     results((0, 1), window, false, words)
 }
 
-pub const METADATA: &str = r#"{"type":"Metadata","request_id":"r","duration":1.0,"channels":1}"#;
+pub(crate) const METADATA: &str =
+    r#"{"type":"Metadata","request_id":"r","duration":1.0,"channels":1}"#;
 
 /// The audio sent, in samples of a mono link.
-pub fn audio_len(outputs: &[Output]) -> u64 {
+pub(crate) fn audio_len(outputs: &[Output]) -> u64 {
     let lengths = outputs.iter().map(|output| match output {
         Output::SendAudio { audio, .. } => audio.len() as u64,
         _ => 0,
@@ -204,7 +235,7 @@ pub fn audio_len(outputs: &[Output]) -> u64 {
 }
 
 /// The events among outputs, messages for `/client` left out.
-pub fn events(outputs: &[Output]) -> Vec<&Event> {
+pub(crate) fn events(outputs: &[Output]) -> Vec<&Event> {
     let events = outputs.iter().filter_map(|output| match output {
         Output::Event(Event::Message { .. }) => None,
         Output::Event(event) => Some(event),
@@ -214,7 +245,7 @@ pub fn events(outputs: &[Output]) -> Vec<&Event> {
 }
 
 /// The messages for `/client` among outputs.
-pub fn messages(outputs: &[Output]) -> Vec<&str> {
+pub(crate) fn messages(outputs: &[Output]) -> Vec<&str> {
     let messages = outputs.iter().filter_map(|output| match output {
         Output::Event(Event::Message { text }) => Some(text.as_str()),
         _ => None,

@@ -299,14 +299,15 @@ mod tests {
     use sidetone_call::log::{Cursor, Read};
 
     use super::*;
-    use crate::calls::testing;
+    use crate::calls::{Store, testing};
 
     #[tokio::test]
     async fn a_call_that_is_cut_off_has_an_end_that_readers_see() {
         let (handle, writer) = testing::handle(1);
+        let archive = Store::default();
         cut_off(&handle, EndReason::Error);
         tokio::select! {
-            () = writer.run(&crate::calls::Store::default()) => unreachable!("it never ends"),
+            () = writer.run(&archive) => unreachable!("it never ends"),
             () = handle.stored() => {}
         }
         let call = handle.snapshot();

@@ -53,11 +53,7 @@ pub(super) enum Access {
 impl Rules {
     /// Reads them from the configuration.
     pub(crate) fn new(config: &Config) -> Result<Self, RuleError> {
-        let only_loopback = config
-            .listen
-            .iter()
-            .all(|address| address.ip().is_loopback());
-        let private = config.public_url.is_none() && only_loopback;
+        let private = config.public_url.is_none() && config.public_address().is_none();
         let origins = config
             .allowed_origins
             .iter()

@@ -195,6 +195,7 @@ async fn relay(app: &App, socket: &mut WebSocket, call: &CallHandle) -> End {
     let mut messages = call.messages();
     let mut ping = interval(PING_INTERVAL);
     ping.tick().await;
+    let mut going_away = false;
     loop {
         let message = tokio::select! {
             biased;
@@ -205,7 +206,12 @@ async fn relay(app: &App, socket: &mut WebSocket, call: &CallHandle) -> End {
             },
             () = departure(socket) => return End::Left,
             _ = ping.tick() => Message::Ping(Default::default()),
-            () = app.shutdown.drain.cancelled() => return End::GoingAway,
+            () = app.shutdown.drain.cancelled(), if !going_away => {
+                // What the call said before is still read.
+                going_away = true;
+                continue;
+            }
+            () = std::future::ready(()), if going_away => return End::GoingAway,
         };
         // A client that does not read costs its own socket only: what waits for it is bounded by
         // the reader, and how long the send may wait by the socket itself.

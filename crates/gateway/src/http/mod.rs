@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use sidetone_twilio::signature::Validator;
 use tokio::net::TcpListener;
@@ -78,22 +77,19 @@ impl App {
         }
     }
 
-    /// Refuses a request for what it is, whoever sent it.
-    fn refuse(&self, rejection: Rejection, problem: Problem) -> Response {
+    /// Counts a request that is refused for what it is, whoever sent it.
+    fn refuse(&self, rejection: Rejection, problem: Problem) -> Problem {
         self.gateway.metrics.rejected(rejection);
-        problem.into_response()
+        problem
     }
 
-    /// Refuses a request because its sender did not prove who he is. Beyond some failures a minute
-    /// he gets 429; who proves it is never limited.
-    fn refuse_sender(&self, visitor: &Visitor, rejection: Rejection, problem: Problem) -> Response {
+    /// Counts a request that is refused because its sender did not prove who he is. Beyond some
+    /// failures a minute he is told to wait; who proves it is never limited.
+    fn refuse_sender(&self, visitor: &Visitor, rejection: Rejection, problem: Problem) -> Problem {
         self.gateway.metrics.rejected(rejection);
         match self.failures.count(visitor.client, Instant::now()) {
-            Some(retry_after_secs) => self.refuse(
-                Rejection::RateLimited,
-                Problem::rate_limited(retry_after_secs),
-            ),
-            None => problem.into_response(),
+            Some(secs) => self.refuse(Rejection::RateLimited, Problem::rate_limited(secs)),
+            None => problem,
         }
     }
 }
@@ -118,8 +114,11 @@ fn router(app: Arc<App>) -> Router {
         .route("/twilio/stream-status", post(voice::stream_status))
         .route("/twilio/call-status", post(voice::call_status))
         .route("/twilio", get(media::stream))
+        .route("/twilio/", get(media::stream))
         .route("/twilio/{profile}", get(media::stream_as))
+        .route("/twilio/{profile}/", get(media::stream_as))
         .route("/media", get(media::default_stream))
+        .route("/media/", get(media::default_stream))
         .route("/client", get(client::client))
         .nest("/api/v1", v1)
         .fallback(any(async || Problem::not_found()))

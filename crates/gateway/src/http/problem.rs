@@ -145,6 +145,10 @@ impl Problem {
         )
     }
 
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderMap, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -187,34 +188,45 @@ impl Server {
     }
 
     async fn respond(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Response {
-        let (mut parts, body) = request.into_parts();
-        if is_too_large(
-            parts.uri.path_and_query().map_or(0, |p| p.as_str().len()),
-            &parts.headers,
-        ) {
-            return self
-                .app
-                .refuse(Rejection::HeaderTooLarge, Problem::header_too_large());
-        }
-        match self.app.rules.visitor(peer, &parts) {
-            Ok(visitor) => parts.extensions.insert(visitor),
-            Err((rejection, problem)) => return self.app.refuse(rejection, problem),
+        let request = match self.checked(peer, request) {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
         };
-        let request = Request::from_parts(parts, Body::new(body));
         match timeout(REQUEST_TIMEOUT, self.router.clone().oneshot(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
-            Err(_elapsed) => self
-                .app
-                .refuse(Rejection::RequestTimeout, Problem::request_timeout()),
+            Err(_elapsed) => {
+                let problem = Problem::request_timeout();
+                self.app
+                    .refuse(Rejection::RequestTimeout, problem)
+                    .into_response()
+            }
         }
+    }
+
+    /// A request with its visitor, or why it gets no further, whatever it asks for.
+    fn checked(&self, peer: IpAddr, request: Request<Incoming>) -> Result<Request<Body>, Problem> {
+        let (mut parts, body) = request.into_parts();
+        if is_too_large(&parts) {
+            return Err(self
+                .app
+                .refuse(Rejection::HeaderTooLarge, Problem::header_too_large()));
+        }
+        let visitor = self.app.rules.visitor(peer, &parts);
+        let visitor = visitor.map_err(|(why, problem)| self.app.refuse(why, problem))?;
+        parts.extensions.insert(visitor);
+        Ok(Request::from_parts(parts, Body::new(body)))
     }
 }
 
-fn is_too_large(target_bytes: usize, headers: &HeaderMap) -> bool {
-    let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+fn is_too_large(parts: &Parts) -> bool {
+    let target_bytes = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let field_bytes = |(name, value): (&HeaderName, &HeaderValue)| {
         name.as_str().len() + value.len() + ": \r\n".len()
     };
-    let bytes = target_bytes + headers.iter().map(field_bytes).sum::<usize>();
-    bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADER_FIELDS
+    let bytes = target_bytes + parts.headers.iter().map(field_bytes).sum::<usize>();
+    bytes > MAX_HEADER_BYTES || parts.headers.len() > MAX_HEADER_FIELDS
 }

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sidetone_twilio::CallSid;
-use sidetone_twilio::form::{
-    CallProgress, Direction, Form, FormError, StreamEvent, StreamStatus, VoiceRequest,
-};
+use sidetone_twilio::form::{CallProgress, Direction, StreamEvent, StreamStatus, VoiceRequest};
 use sidetone_twilio::twiml;
 use tracing::{info, warn};
 
 use super::App;
 use super::access::Visitor;
+use super::extract::Name;
 use super::problem::Problem;
 use super::twiml::{StreamTarget, answer as answer_for, hang_up, overflow};
 use super::webhook::{Webhook, refuse_form};
@@ -30,76 +29,73 @@ const QUIET: Duration = Duration::from_secs(5);
 const ROUTE_NAMES: [&str; 3] = ["stream-status", "call-status", "next"];
 
 /// `/voice`: the profile of the called number, else the default one.
-pub(super) async fn answer(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
-    respond(&app, None, &webhook).unwrap_or_else(|refused| refused)
+pub(super) async fn answer(
+    State(app): State<Arc<App>>,
+    webhook: Webhook,
+) -> Result<Response, Problem> {
+    respond(&app, None, &webhook)
 }
 
 /// `/voice/{profile}`.
 pub(super) async fn answer_as(
     State(app): State<Arc<App>>,
-    Path(profile): Path<String>,
+    Name(profile): Name,
     webhook: Webhook,
-) -> Response {
-    respond(&app, Some(&profile), &webhook).unwrap_or_else(|refused| refused)
+) -> Result<Response, Problem> {
+    respond(&app, Some(&profile), &webhook)
 }
 
 /// `/voice/{profile}/next`: a bidirectional stream has ended, and nothing else is to be done.
 pub(super) async fn next(
     State(app): State<Arc<App>>,
-    Path(profile): Path<String>,
+    Name(profile): Name,
     webhook: Webhook,
-) -> Response {
+) -> Result<Response, Problem> {
     app.gateway.metrics.webhook(Kind::Next);
-    match profile_named(&app, &profile).and_then(|_| request(&app, &webhook.form)) {
-        Ok(_) => xml(&hang_up()),
-        Err(refused) => refused,
-    }
+    profile_named(&app, &profile)?;
+    VoiceRequest::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
+    Ok(xml(&hang_up()))
 }
 
 /// `/twilio/stream-status`.
-pub(super) async fn stream_status(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
+pub(super) async fn stream_status(
+    State(app): State<Arc<App>>,
+    webhook: Webhook,
+) -> Result<StatusCode, Problem> {
     app.gateway.metrics.webhook(Kind::StreamStatus);
-    let status = match StreamStatus::from_form(&webhook.form) {
-        Ok(status) => status,
-        Err(error) => return refuse_form(&app, &error),
-    };
-    if let StreamEvent::Error { message } = &status.event {
-        warn!(
-            call_sid = %status.call_sid, stream_sid = %status.stream_sid, message,
-            "Twilio reports an error of a stream."
-        );
+    let StreamStatus {
+        call_sid,
+        stream_sid,
+        event,
+        ..
+    } = StreamStatus::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
+    if let StreamEvent::Error { message } = &event {
+        warn!(%call_sid, %stream_sid, message, "Twilio reports an error of a stream.");
     }
-    if matches!(
-        status.event,
-        StreamEvent::Stopped | StreamEvent::Error { .. }
-    ) {
-        tell(
-            &app,
-            &status.call_sid,
-            Command::StreamStopped(status.stream_sid),
-        )
-        .await;
+    if matches!(event, StreamEvent::Stopped | StreamEvent::Error { .. }) {
+        tell(&app, &call_sid, Command::StreamStopped(stream_sid)).await;
     }
-    StatusCode::NO_CONTENT.into_response()
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `/twilio/call-status`.
-pub(super) async fn call_status(State(app): State<Arc<App>>, webhook: Webhook) -> Response {
+pub(super) async fn call_status(
+    State(app): State<Arc<App>>,
+    webhook: Webhook,
+) -> Result<StatusCode, Problem> {
     app.gateway.metrics.webhook(Kind::CallStatus);
-    let progress = match CallProgress::from_form(&webhook.form) {
-        Ok(progress) => progress,
-        Err(error) => return refuse_form(&app, &error),
-    };
+    let progress =
+        CallProgress::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
     let command = Command::Status {
         status: progress.call.status.name().to_owned(),
         sip_code: progress.sip_response_code,
     };
     tell(&app, &progress.call.call_sid, command).await;
-    StatusCode::NO_CONTENT.into_response()
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The profile that a name stands for.
-pub(super) fn profile_named<'a>(app: &'a App, name: &str) -> Result<&'a Profile, Response> {
+pub(super) fn profile_named<'a>(app: &'a App, name: &str) -> Result<&'a Profile, Problem> {
     let profiles = &app.gateway.config.profiles;
     let profile = profiles.get(name).filter(|_| !ROUTE_NAMES.contains(&name));
     profile.ok_or_else(|| {
@@ -116,13 +112,10 @@ pub(super) fn profile_named<'a>(app: &'a App, name: &str) -> Result<&'a Profile,
     })
 }
 
-fn request(app: &App, form: &Form) -> Result<VoiceRequest, Response> {
-    VoiceRequest::from_form(form).map_err(|error: FormError| refuse_form(app, &error))
-}
-
-fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response, Response> {
+fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response, Problem> {
     app.gateway.metrics.webhook(Kind::Voice);
-    let request = request(app, &webhook.form)?;
+    let request =
+        VoiceRequest::from_form(&webhook.form).map_err(|error| refuse_form(app, &error))?;
     let config = &app.gateway.config;
     let by_number = || request.to.as_ref().and_then(|to| config.numbers.get(to));
     let name = named

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::response::Response;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use sidetone_twilio::form::{Form, FormError};
-use sidetone_twilio::signature::{self, SignatureError};
+use sidetone_twilio::signature::{self, SignatureError, Validator};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::App;
 use super::access::Visitor;
+use super::extract::visitor;
 use super::problem::Problem;
 use crate::metrics::Rejection;
 
@@ -32,11 +32,11 @@ pub(super) struct Webhook {
 }
 
 impl FromRequest<Arc<App>> for Webhook {
-    type Rejection = Response;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let visitor = visitor_of(&parts);
+        let visitor = visitor(&parts).clone();
         // Before the body is read: who did not sign is not worth it.
         let signature = claimed_signature(app, &visitor, &parts.headers)?;
         let posted = parts.method == Method::POST;
@@ -61,7 +61,7 @@ impl FromRequest<Arc<App>> for Webhook {
 }
 
 /// Refuses a request whose form is not what it has to be.
-pub(super) fn refuse_form(app: &App, error: &FormError) -> Response {
+pub(super) fn refuse_form(app: &App, error: &FormError) -> Problem {
     match error {
         FormError::TooLong { .. } => app.refuse(
             Rejection::BodyTooLarge,
@@ -75,24 +75,16 @@ pub(super) fn refuse_form(app: &App, error: &FormError) -> Response {
 }
 
 /// Checks the handshake of a media stream.
-pub(super) fn check_handshake(app: &App, parts: &Parts) -> Result<(), Response> {
-    let visitor = visitor_of(parts);
-    let Some((validator, signature)) = claimed_signature(app, &visitor, &parts.headers)? else {
+pub(super) fn check_handshake(app: &App, parts: &Parts) -> Result<(), Problem> {
+    let visitor = visitor(parts);
+    let Some((validator, signature)) = claimed_signature(app, visitor, &parts.headers)? else {
         return Ok(());
     };
     let path = parts.uri.path();
-    let url = visitor.base.stream_url(path);
-    match validator.check_handshake(&url, signature) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(refuse_signature(app, &visitor, path, &error)),
-    }
-}
-
-fn visitor_of(parts: &Parts) -> Visitor {
-    let visitor = parts.extensions.get::<Visitor>();
-    visitor
-        .expect("the server lets no request pass without its visitor")
-        .clone()
+    let checked = validator.check_handshake(&visitor.base.stream_url(path), signature);
+    checked
+        .map(drop)
+        .map_err(|error| refuse_signature(app, visitor, path, &error))
 }
 
 fn path_and_query(parts: &Parts) -> &str {
@@ -104,7 +96,7 @@ fn claimed_signature<'a>(
     app: &'a App,
     visitor: &Visitor,
     headers: &'a HeaderMap,
-) -> Result<Option<(&'a signature::Validator, &'a str)>, Response> {
+) -> Result<Option<(&'a Validator, &'a str)>, Problem> {
     let Some(validator) = &app.signatures else {
         return Ok(None);
     };
@@ -115,48 +107,44 @@ fn claimed_signature<'a>(
         Some(signature) => Ok(Some((validator, signature))),
         None => {
             let problem = Problem::forbidden("The request has no X-Twilio-Signature.");
-            Err(app.refuse_sender(visitor, Rejection::Signature, problem))
+            let problem = app.refuse_sender(visitor, Rejection::Signature, problem);
+            if problem.status() == StatusCode::FORBIDDEN {
+                let (client, base) = (visitor.client, visitor.base.url(""));
+                warn!(%client, base, "A request to an address of Twilio's was not signed at all.");
+            }
+            Err(problem)
         }
     }
 }
 
 /// Refuses a request whose signature is wrong, and tells the operator what to do about it.
-fn refuse_signature(app: &App, visitor: &Visitor, path: &str, error: &SignatureError) -> Response {
+fn refuse_signature(app: &App, visitor: &Visitor, path: &str, error: &SignatureError) -> Problem {
     let problem = Problem::forbidden("The X-Twilio-Signature is wrong.");
-    let response = app.refuse_sender(visitor, Rejection::Signature, problem);
+    let problem = app.refuse_sender(visitor, Rejection::Signature, problem);
     // Who is limited fills no log either.
-    if response.status() != http::StatusCode::FORBIDDEN {
-        return response;
+    if problem.status() == StatusCode::FORBIDDEN {
+        let client = visitor.client;
+        let remedy = remedy(visitor, path, error);
+        warn!(%client, %error, "A request was refused for its X-Twilio-Signature. {remedy}");
     }
-    let client = visitor.client;
-    let assumed_url = visitor.base.url(path);
-    match error {
-        SignatureError::Mismatch {
-            would_match: Some(url),
-            ..
-        } => {
-            let public_url = public_url_of(url, path);
-            warn!(
-                %client, assumed_url, would_match = url,
-                "A request of Twilio was refused: it is signed for another address than the one \
-                 assumed. Set SIDETONE_PUBLIC_URL={public_url}"
-            );
-        }
-        _ => {
-            let remedy = if visitor.base.is_configured() {
-                "Is TWILIO_AUTH_TOKEN that of the account the number belongs to, and \
-                 SIDETONE_PUBLIC_URL the address in its webhook?"
-            } else {
-                "Is TWILIO_AUTH_TOKEN that of the account the number belongs to? Behind a proxy or \
-                 tunnel set SIDETONE_PUBLIC_URL to the address in the number's webhook."
-            };
-            warn!(
-                %client, assumed_url, %error, would_match = "none",
-                "A request was refused for its X-Twilio-Signature. {remedy}"
-            );
-        }
+    problem
+}
+
+fn remedy(visitor: &Visitor, path: &str, error: &SignatureError) -> String {
+    if let SignatureError::Mismatch {
+        would_match: Some(url),
+        ..
+    } = error
+    {
+        return format!("Set SIDETONE_PUBLIC_URL={}", public_url_of(url, path));
     }
-    response
+    let address = if visitor.base.is_configured() {
+        "and SIDETONE_PUBLIC_URL the address in its webhook?"
+    } else {
+        "and is the request's Host the address in its webhook? Behind a proxy or tunnel set \
+         SIDETONE_PUBLIC_URL."
+    };
+    format!("Is TWILIO_AUTH_TOKEN that of the account the number belongs to, {address}")
 }
 
 /// The public URL that makes a signed URL the one assumed.
@@ -173,7 +161,7 @@ fn public_url_of(signed: &str, path: &str) -> String {
 }
 
 /// Reads a body, so much of it as a form may have, within its time.
-async fn read(app: &App, body: Body) -> Result<BytesMut, Response> {
+async fn read(app: &App, body: Body) -> Result<BytesMut, Problem> {
     let too_large = || {
         app.refuse(
             Rejection::BodyTooLarge,

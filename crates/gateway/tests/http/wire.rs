@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -71,9 +72,9 @@ async fn try_raw(gateway: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     within(async {
         let mut socket = TcpStream::connect(gateway).await.unwrap();
         // A gateway that answers before it has read all may close meanwhile.
-        let _ = socket.write_all(bytes).await;
+        drop(socket.write_all(bytes).await);
         let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer).await;
+        drop(socket.read_to_end(&mut answer).await);
         (!answer.is_empty()).then(|| Answer::parse(&String::from_utf8(answer).unwrap()))
     })
     .await
@@ -154,6 +155,15 @@ impl Socket {
             Err(tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Waits until the gateway has read everything that was sent.
+    pub(crate) async fn is_heard(&mut self) {
+        within(async {
+            self.0.send(Message::Ping(Bytes::new())).await.unwrap();
+            while !matches!(self.0.next().await, Some(Ok(Message::Pong(_)))) {}
+        })
+        .await;
     }
 
     /// The next text, or the code of the Close.

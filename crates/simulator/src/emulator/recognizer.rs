@@ -11,7 +11,7 @@ use sidetone_audio::ulaw::SILENCE;
 use sidetone_deepgram::listen::message::{Metadata, ModelInfo, ResultsMetadata, ServerMessage};
 use sidetone_deepgram::listen::query::{Encoding, Query};
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use channel::Channel;
 
 /// The recogniser of one connection.

@@ -21,11 +21,11 @@ use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::credentials::{Credentials, SCHEMES};
-use super::dice::Dice;
 use super::faults::{Faults, Refused};
 use super::recognizer::Identity;
 use super::session::Session;
 use super::socket;
+use crate::dice::Dice;
 
 /// What all requests share.
 #[derive(Clone, Debug)]

@@ -13,8 +13,8 @@ use sidetone_deepgram::listen::message::{
 };
 use sidetone_deepgram::listen::query::Query;
 
-use super::dice::Dice;
 use super::recognizer::{Identity, Recognizer};
+use crate::dice::Dice;
 
 /// What happened.
 #[derive(Debug)]

@@ -19,13 +19,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::streams::{Handshake, Stream};
 pub(super) use self::streams::{Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
-use super::dice::Dice;
 use super::error::{chain, shown};
 use super::keypad::Keypad;
 use super::line::{FRAME, Line};
 use super::socket::Received;
 use super::web::Web;
 use super::{Alert, End, HeardWord, Options, PhoneError, Report, Spoken, StreamReport};
+use crate::dice::Dice;
 
 /// A call under way.
 ///

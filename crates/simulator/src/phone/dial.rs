@@ -13,7 +13,7 @@ use super::End;
 use super::call::Call;
 use super::conversation::Callee;
 use super::error::shown;
-use super::verbs::{frames, webhook_url};
+use super::verbs::webhook_url;
 use super::web::Document;
 
 /// How long a number rings unless the document says otherwise.
@@ -88,7 +88,7 @@ impl Call {
         self.tell_leg_status(document, leg, CallEvent::Ringing, &CallStatus::Ringing);
         let callee_later = std::mem::replace(&mut self.callee, Callee::Expected);
         let ring = self.options.ring;
-        if let Err(end) = self.pause(frames(ring.min(timeout))).await {
+        if let Err(end) = self.pause(ring.min(timeout)).await {
             return (CallStatus::Canceled, Some(end));
         }
         if ring > timeout {

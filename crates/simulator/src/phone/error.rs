@@ -19,7 +19,7 @@ pub enum PhoneError {
     /// The voice webhook gave nothing to do.
     #[error("the voice webhook {url} gave no TwiML (Twilio error {})", source.code())]
     Webhook {
-        /// The webhook, or the document it led to.
+        /// The webhook.
         url: String,
         /// What was wrong.
         source: WebhookError,

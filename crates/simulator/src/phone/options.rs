@@ -26,7 +26,7 @@ pub enum Party {
 pub struct Turn {
     /// By whom.
     pub party: Party,
-    /// What; the words the audio is known to hold when there is `audio`.
+    /// What; not looked at when there is `audio`.
     pub text: String,
     /// Mu-law, 8000 Hz, played instead of the text being spoken. Its words are not known, so they
     /// are not reported.

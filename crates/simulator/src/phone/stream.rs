@@ -7,10 +7,10 @@ use sidetone_twilio::stream::incoming::{self, MediaFrame, Start};
 use sidetone_twilio::stream::{MediaTrack, Outgoing};
 use tokio::time::Instant;
 
-use super::dice::Dice;
 use super::line::Frame;
 use super::playback::Playback;
 use super::{Party, StreamReport};
+use crate::dice::Dice;
 
 /// The messages of an open stream, each written on demand into one buffer, in the order in which
 /// they are to be sent: `connected`, `start`, then the others, `stop` last.

@@ -90,7 +90,7 @@ async fn two_people_talk_and_every_word_leaves_on_the_track_of_its_speaker() {
     ];
     assert_eq!(spoken, expected);
 
-    let stream = server.stream(0);
+    let stream = server.stream().await;
     let inbound = words(&audio(&stream.messages, MediaTrack::Inbound));
     let outbound = words(&audio(&stream.messages, MediaTrack::Outbound));
     assert_eq!(bare(&inbound), ["hello", "please", "help", "me"]);
@@ -195,7 +195,7 @@ async fn what_the_server_plays_is_heard_and_what_it_may_not_say_is_told() {
         }
     );
 
-    let stream = server.stream(0);
+    let stream = server.stream().await;
     let is_digit = |message: &&String| {
         matches!(
             Incoming::parse(message),
@@ -280,6 +280,84 @@ async fn documents_in_a_circle_end_the_call() {
     assert_eq!(report.end, End::ApplicationError);
     assert_eq!(report.alerts[0].code, 11200);
     assert_eq!(server.requests().len(), 20);
+}
+
+#[tokio::test]
+async fn a_number_that_nobody_answers_is_told_to_the_action() {
+    let server = Server::start().await;
+    server.answers(
+        "/voice",
+        r#"<Response><Dial timeout="0" action="/next">
+            <Number statusCallback="/leg" statusCallbackEvent="ringing answered completed">
+                +15551230002</Number></Dial></Response>"#,
+    );
+    server.answers("/next", "<Response><Hangup/></Response>");
+    let report = call(options(&server.http("/voice"))).await.unwrap();
+    assert_eq!(report.end, End::DocumentHungUp);
+    let next = server.form("/next");
+    assert_eq!(next.value("DialCallStatus"), Some("no-answer"));
+    assert_eq!(next.value("CallStatus"), Some("in-progress"));
+
+    let mut told: Vec<(String, String)> = server
+        .forms("/leg")
+        .iter()
+        .map(|form| {
+            assert_eq!(form.value("ParentCallSid"), Some(report.call_sid.as_str()));
+            let value = |key| form.value(key).unwrap().to_owned();
+            (value("SequenceNumber"), value("CallStatus"))
+        })
+        .collect();
+    told.sort();
+    let expected = [("0", "ringing"), ("1", "no-answer")];
+    assert_eq!(
+        told,
+        expected.map(|(number, status)| (number.into(), status.into()))
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_stream_ends_and_the_call_goes_on() {
+    let server = Server::start().await;
+    server.answers(
+        "/voice",
+        r#"<Response><Start><Stream name="fork" url="/stream"/></Start><Pause length="1"/>
+            <Stop><Stream name="fork"/></Stop><Say>Goodbye.</Say></Response>"#,
+    );
+    let mut options = options(&server.http("/voice"));
+    options.linger = Duration::from_secs(5);
+    let report = call(options).await.unwrap();
+    assert_eq!(report.end, End::DocumentEnded);
+    assert_eq!(report.heard.len(), 1);
+    let stream = server.stream().await;
+    assert!(matches!(
+        Incoming::parse(stream.messages.last().unwrap()),
+        Ok(Incoming::Stop { .. })
+    ));
+    let frames = report.streams[0].frames;
+    assert!((1..=50).contains(&frames), "{frames} frames in a second");
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_time_limit() {
+    let server = Server::start().await;
+    let mut options = options(&server.ws("/stream"));
+    options.time_limit = Duration::from_secs(1);
+    options.linger = Duration::from_secs(60);
+    let report = call(options).await.unwrap();
+    assert_eq!(report.end, End::TimeLimit);
+    assert_eq!(server.stream().await.close_code, Some(1000));
+}
+
+#[tokio::test]
+async fn a_dropped_call_leaves_nothing_behind() {
+    let server = Server::start().await;
+    let mut options = options(&server.ws("/stream"));
+    options.linger = Duration::from_secs(60);
+    let dropped = tokio::time::timeout(Duration::from_secs(1), call(options)).await;
+    assert!(dropped.is_err());
+    let stream = server.stream().await;
+    assert!(stream.messages.len() > 2, "it was under way");
+    assert_eq!(stream.close_code, None);
 }
 
 /// The code of the error that keeps a call to `path` from being.

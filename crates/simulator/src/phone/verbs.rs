@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sidetone_audio::SAMPLES_PER_MS;
 use sidetone_twilio::StreamSid;
 use sidetone_twilio::form::{CallStatus, Form};
 use sidetone_twilio::stream::MediaTrack;
@@ -12,7 +13,6 @@ use super::End;
 use super::call::{Call, Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
 use super::error::{HandshakeError, WebhookError, chain, shown};
-use super::line::{FRAME, FRAME_SAMPLES};
 use super::web::Document;
 
 /// Documents a call may go through; more are a circle.
@@ -68,8 +68,8 @@ impl Call {
                     None
                 }
                 Verb::Pause { length_secs } => {
-                    self.pause(frames(Duration::from_secs(length_secs.unwrap_or(1).into())))
-                        .await?;
+                    let secs = length_secs.unwrap_or(1);
+                    self.pause(Duration::from_secs(secs.into())).await?;
                     None
                 }
                 Verb::Dial(dial) => Box::pin(self.dial(document, dial)).await?,
@@ -205,14 +205,16 @@ impl Call {
             self.note(format!("recordings are not played: `{url}` passed over"));
         }
         let digits = play.digits.as_deref().unwrap_or_default().chars().count();
+        let time = DIGIT.saturating_mul(u32::try_from(digits).unwrap_or(u32::MAX));
         for _ in 0..loops(play.loop_count) {
-            self.pause(frames(DIGIT) * digits as u64).await?;
+            self.pause(time).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn pause(&mut self, frames: u64) -> Result<(), End> {
-        let samples = frames.saturating_mul(FRAME_SAMPLES as u64);
+    pub(super) async fn pause(&mut self, time: Duration) -> Result<(), End> {
+        let samples = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let samples = samples.saturating_mul(SAMPLES_PER_MS);
         let over = self.line.position().saturating_add(samples);
         self.until(|call| (call.line.position() >= over).then_some(()))
             .await
@@ -258,11 +260,6 @@ impl Call {
         self.alert(error.code(), None, chain(error));
         End::ApplicationError
     }
-}
-
-/// How many frames `time` has.
-pub(super) fn frames(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / FRAME.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn loops(count: Option<u32>) -> u32 {

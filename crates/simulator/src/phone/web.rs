@@ -13,8 +13,8 @@ use sidetone_twilio::signature;
 use sidetone_twilio::twiml::{Method, Response, Say, Verb};
 use url::Url;
 
-use super::dice::Dice;
 use super::error::{WebhookError, excerpt};
+use crate::dice::Dice;
 
 /// How long a webhook may take, its body included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -209,5 +209,65 @@ fn twiml(answer: Answer) -> Result<Response, WebhookError> {
         _ => Err(WebhookError::ContentType {
             found: format!("`{media_type}`"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_is_signed_without_its_port_and_http_with_it() {
+        let text = |url: &str| signed(url.parse().unwrap()).to_string();
+        assert_eq!(
+            text("https://a.example:8443/v?x=1"),
+            "https://a.example/v?x=1"
+        );
+        assert_eq!(text("http://127.0.0.1:5000/v"), "http://127.0.0.1:5000/v");
+    }
+
+    #[test]
+    fn the_fields_of_a_get_follow_the_query_that_is_there() {
+        let mut form = Form::default();
+        form.push("From", "+1415");
+        let text = |url: &str| with_query(&url.parse().unwrap(), &form).to_string();
+        assert_eq!(
+            text("http://a.example/v?x=1"),
+            "http://a.example/v?x=1&From=%2B1415"
+        );
+        assert_eq!(
+            text("http://a.example/v"),
+            "http://a.example/v?From=%2B1415"
+        );
+    }
+
+    #[track_caller]
+    fn check_code(content_type: Option<&str>, body: &[u8], code: u32) {
+        let answer = Answer {
+            content_type: content_type.map(Into::into),
+            body: body.to_vec(),
+        };
+        assert_eq!(twiml(answer).unwrap_err().code(), code);
+    }
+
+    #[test]
+    fn only_twiml_and_plain_text_can_be_followed() {
+        let body = b"<Response/>".to_vec();
+        for content_type in ["text/xml", "Application/XML; charset=utf-8", "text/html"] {
+            let content_type = Some(content_type.into());
+            assert_eq!(
+                twiml(Answer {
+                    content_type,
+                    body: body.clone()
+                })
+                .unwrap()
+                .verbs,
+                []
+            );
+        }
+        check_code(None, &body, 12300);
+        check_code(Some("application/json"), &body, 12300);
+        check_code(Some("text/xml"), b"", 12100);
+        check_code(Some("text/xml"), b"<Response>\xff</Response>", 12100);
     }
 }

@@ -35,7 +35,8 @@ impl TimeMap {
 
     /// The source position of a time on the connection, to the nearest sample.
     pub(super) fn source(&self, seconds: f64) -> u64 {
-        self.base.saturating_add(samples(seconds).saturating_sub(self.lead))
+        self.base
+            .saturating_add(samples(seconds).saturating_sub(self.lead))
     }
 
     /// The same in seconds.
@@ -44,7 +45,10 @@ impl TimeMap {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "saturates, and a fraction is rounded away")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "saturates, and a fraction is rounded away"
+)]
 fn samples(seconds: f64) -> u64 {
     (seconds * SAMPLE_RATE).round() as u64
 }

@@ -66,8 +66,18 @@ pub(super) struct Opening {
 
 impl Connection {
     pub(super) fn open(now: Instant, opening: Opening) -> Self {
-        let Opening { request_id, is_first, start, backlog, replay_rate } = opening;
-        let pace = Pace { since: now, from: start, rate: replay_rate };
+        let Opening {
+            request_id,
+            is_first,
+            start,
+            backlog,
+            replay_rate,
+        } = opening;
+        let pace = Pace {
+            since: now,
+            from: start,
+            rate: replay_rate,
+        };
         Self {
             request_id,
             is_first,
@@ -98,7 +108,9 @@ impl Connection {
         self.sent += samples;
         self.last_sent = Some(now);
         if !is_silent {
-            let flows = self.unanswered.filter(|sound| now - sound.last < PAUSE_IN_SPEECH);
+            let flows = self
+                .unanswered
+                .filter(|sound| now - sound.last < PAUSE_IN_SPEECH);
             let first = flows.map_or(now, |sound| sound.first);
             self.unanswered = Some(Unanswered { first, last: now });
         }
@@ -138,7 +150,11 @@ impl Connection {
 
     /// Why the connection has to be replaced, when it has to.
     pub(super) fn stall(&self, now: Instant, interims: bool) -> Option<&'static str> {
-        let patience = if interims { PATIENCE_WITH_INTERIMS } else { PATIENCE_WITH_FINALS };
+        let patience = if interims {
+            PATIENCE_WITH_INTERIMS
+        } else {
+            PATIENCE_WITH_FINALS
+        };
         if now >= self.deaf_at() {
             return Some("Deepgram does not even answer pings any more");
         }
@@ -156,7 +172,11 @@ impl Connection {
         if self.closing || now < self.next_sign_of_life() {
             return None;
         }
-        let upkeep = if self.last_sent.is_some() { Upkeep::KeepAlive } else { Upkeep::Silence };
+        let upkeep = if self.last_sent.is_some() {
+            Upkeep::KeepAlive
+        } else {
+            Upkeep::Silence
+        };
         self.last_sent = Some(now);
         Some(upkeep)
     }
@@ -164,15 +184,26 @@ impl Connection {
     /// The earliest deadline, sending aside.
     pub(super) fn next_deadline(&self) -> Instant {
         let watch = self.next_ping.min(self.deaf_at());
-        if self.closing { watch } else { watch.min(self.next_sign_of_life()) }
+        if self.closing {
+            watch
+        } else {
+            watch.min(self.next_sign_of_life())
+        }
     }
 
     fn deaf_at(&self) -> Instant {
-        self.last_heard + if self.closing { DEAF_AFTER_CLOSE } else { DEAF_AFTER }
+        self.last_heard
+            + if self.closing {
+                DEAF_AFTER_CLOSE
+            } else {
+                DEAF_AFTER
+            }
     }
 
     fn next_sign_of_life(&self) -> Instant {
-        self.last_sent.map_or(self.opened + SILENT_START, |last| last + KEEP_ALIVE_INTERVAL)
+        self.last_sent.map_or(self.opened + SILENT_START, |last| {
+            last + KEEP_ALIVE_INTERVAL
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What has been heard of one channel, and what of a new result was heard before.
 
+use std::time::Duration;
+
 use super::clock::samples_in;
 use super::types::{Event, Transcript, Word};
 use crate::listen::message::Results;
-
-use std::time::Duration;
+use crate::listen::times::Cut;
 
 /// One channel's progress across connections.
 #[derive(Debug, Default)]
@@ -34,15 +35,7 @@ pub(super) struct Heard {
     /// Whether the boundary moved.
     pub(super) advanced: bool,
     /// What to take out of the message, when words in it were heard before.
-    pub(super) repeats: Option<Repeats>,
-}
-
-/// Words that are final already.
-pub(super) struct Repeats {
-    /// For each word of the result, whether it is one of them.
-    pub(super) taken_out: Vec<bool>,
-    /// The text of the others; empty when there are none.
-    pub(super) transcript: String,
+    pub(super) cut: Option<Cut>,
 }
 
 impl Hearing {
@@ -62,15 +55,13 @@ impl Hearing {
         run_up.max(middle).min(self.boundary)
     }
 
-    /// A new connection is open.
-    pub(super) fn reopen(&mut self) {
+    /// A new connection begins at `position`. What was not heard before it never will be.
+    pub(super) fn begin(&mut self, position: u64) {
+        if self.resume_at() < position {
+            self.boundary = self.boundary.max(position);
+        }
         self.boundary_at_opening = self.boundary;
         self.expects_final = false;
-    }
-
-    /// Nothing before `position` will be heard.
-    pub(super) fn skip_to(&mut self, position: u64) {
-        self.boundary = self.boundary.max(position);
     }
 
     /// Takes a result; `source` maps its seconds to source positions.
@@ -83,26 +74,40 @@ impl Hearing {
         let start = source(results.start);
         let end = source(results.start + results.duration).max(start);
         let mut words = words(results, &source);
-        let mut text = results.heard().map_or_else(String::new, |best| best.transcript.clone());
+        let mut text = results
+            .heard()
+            .map_or_else(String::new, |best| best.transcript.clone());
 
-        let repeats = self.reaches_back(start).then(|| self.take_out(&mut words, &text, end));
-        let repeats = repeats.flatten();
-        if let Some(repeats) = &repeats {
-            repeats.transcript.clone_into(&mut text);
+        let reaches_back = self.reaches_back(start);
+        let cut = reaches_back
+            .then(|| self.take_out(&mut words, &text, end))
+            .flatten();
+        if let Some(cut) = &cut {
+            cut.transcript.clone_into(&mut text);
         }
 
+        let start = if reaches_back {
+            start.max(self.boundary)
+        } else {
+            start
+        };
         let advanced = results.is_final && end > self.boundary;
-        let start = if repeats.is_some() { start.max(self.boundary) } else { start };
         if results.is_final {
             self.boundary = self.boundary.max(end);
             if let Some(last) = words.last() {
-                self.last_word = Some(FinalWord { bare: bare(&last.word), middle: middle(last) });
+                self.last_word = Some(FinalWord {
+                    bare: bare(&last.word),
+                    middle: middle(last),
+                });
             }
         }
         self.expects_final = !results.is_final && !text.is_empty();
 
         let event = match (results.is_final, text.is_empty()) {
-            (true, true) => Some(Event::EmptyFinal { channel, end: self.boundary }),
+            (true, true) => Some(Event::EmptyFinal {
+                channel,
+                end: self.boundary,
+            }),
             (false, true) => None,
             (is_final, false) => Some(Event::Transcript(Transcript {
                 channel,
@@ -115,7 +120,11 @@ impl Hearing {
                 words,
             })),
         };
-        Heard { event, advanced, repeats }
+        Heard {
+            event,
+            advanced,
+            cut,
+        }
     }
 
     /// Whether speech that starts at `at` is news. A replay tells again what was told.
@@ -138,10 +147,13 @@ impl Hearing {
     }
 
     /// Takes the words that are final already out of `words`; `None` when there are none.
-    fn take_out(&self, words: &mut Vec<Word>, text: &str, end: u64) -> Option<Repeats> {
+    fn take_out(&self, words: &mut Vec<Word>, text: &str, end: u64) -> Option<Cut> {
         if words.is_empty() {
             let repeated = !text.is_empty() && end <= self.boundary;
-            return repeated.then(|| Repeats { taken_out: Vec::new(), transcript: String::new() });
+            return repeated.then(|| Cut {
+                taken_out: Vec::new(),
+                transcript: String::new(),
+            });
         }
         let taken_out: Vec<bool> = words.iter().map(|word| self.is_repeat(word)).collect();
         if !taken_out.contains(&true) {
@@ -150,15 +162,26 @@ impl Hearing {
         let mut flags = taken_out.iter();
         words.retain(|_| flags.next() == Some(&false));
         let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        Some(Repeats { transcript: texts.join(" "), taken_out })
+        Some(Cut {
+            transcript: texts.join(" "),
+            taken_out,
+        })
     }
 
-    /// A word is a repeat when its middle lies before the boundary, or when it straddles the
-    /// boundary and reads like the last final word: cut in two by the start of the connection,
-    /// that word is heard once more.
+    /// A word is a repeat when its middle lies before the boundary; or when it straddles the
+    /// boundary, ends about there, and reads like the last final word: cut in two by the start of
+    /// the connection, the rest of that word is heard once more. Said twice by the speaker, the
+    /// second one ends later.
     fn is_repeat(&self, word: &Word) -> bool {
-        let same = || self.last_word.as_ref().is_some_and(|last| last.bare == bare(&word.word));
-        middle(word) < self.boundary || (word.start < self.boundary && same())
+        let is_rest_of_last_word = || {
+            word.start < self.boundary
+                && word.end <= self.boundary.saturating_add(samples_in(WORD_TOLERANCE))
+                && self
+                    .last_word
+                    .as_ref()
+                    .is_some_and(|last| last.bare == bare(&word.word))
+        };
+        middle(word) < self.boundary || is_rest_of_last_word()
     }
 }
 
@@ -184,7 +207,10 @@ fn middle(word: &Word) -> u64 {
 
 /// A word without case and punctuation.
 fn bare(word: &str) -> String {
-    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    word.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn is_news(last: &mut Option<u64>, at: u64) -> bool {
@@ -199,5 +225,7 @@ fn is_news(last: &mut Option<u64>, at: u64) -> bool {
 const RUN_UP: Duration = Duration::from_millis(300);
 /// Windows are told in hundredths of a second.
 const WINDOW_TOLERANCE: Duration = Duration::from_millis(20);
+/// The times of a word differ by up to this from one hearing to the next.
+const WORD_TOLERANCE: Duration = Duration::from_millis(100);
 /// Two hearings of the same audio differ by less.
 const SAME_MOMENT: Duration = Duration::from_millis(200);

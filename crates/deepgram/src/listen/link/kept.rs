@@ -30,7 +30,12 @@ struct Piece {
 
 impl Kept {
     pub(super) fn new(channels: usize) -> Self {
-        Self { channels, pieces: VecDeque::new(), end: 0, dropped: vec![None; channels] }
+        Self {
+            channels,
+            pieces: VecDeque::new(),
+            end: 0,
+            dropped: vec![None; channels],
+        }
     }
 
     pub(super) fn push(&mut self, block: Block) {
@@ -38,10 +43,21 @@ impl Kept {
         let start = self.end;
         self.end += samples;
         match (self.pieces.back_mut(), &block.audio) {
-            (Some(Piece { samples: silence, audio: Audio::Silence, .. }), Audio::Silence) => {
+            (
+                Some(Piece {
+                    samples: silence,
+                    audio: Audio::Silence,
+                    ..
+                }),
+                Audio::Silence,
+            ) => {
                 *silence += samples;
             }
-            _ => self.pieces.push_back(Piece { start, samples, audio: block.audio }),
+            _ => self.pieces.push_back(Piece {
+                start,
+                samples,
+                audio: block.audio,
+            }),
         }
     }
 
@@ -57,7 +73,11 @@ impl Kept {
 
     /// Lets go of what was heard: whole pieces before `position`.
     pub(super) fn release_before(&mut self, position: u64) {
-        while self.pieces.front().is_some_and(|oldest| oldest.end() <= position) {
+        while self
+            .pieces
+            .front()
+            .is_some_and(|oldest| oldest.end() <= position)
+        {
             self.pieces.pop_front();
         }
     }
@@ -75,7 +95,9 @@ impl Kept {
     pub(super) fn loud(&self, channel: usize, range: &Range<u64>) -> Option<Range<u64>> {
         let dropped = self.dropped.get(channel).cloned().flatten();
         let dropped = dropped.and_then(|span| overlap(&span, range));
-        let first = self.pieces.partition_point(|piece| piece.end() <= range.start);
+        let first = self
+            .pieces
+            .partition_point(|piece| piece.end() <= range.start);
         self.pieces
             .range(first..)
             .take_while(|piece| piece.start < range.end)
@@ -101,15 +123,6 @@ impl Kept {
     pub(super) fn bytes(&self, samples: u64) -> usize {
         usize::try_from(samples).expect("a piece of audio fits in memory") * self.channels
     }
-
-    #[cfg(test)]
-    pub(super) fn bytes_held(&self) -> usize {
-        let held = |piece: &Piece| match &piece.audio {
-            Audio::Silence => 0,
-            Audio::Samples(bytes) => bytes.len(),
-        };
-        self.pieces.iter().map(held).sum()
-    }
 }
 
 impl Piece {
@@ -119,7 +132,9 @@ impl Piece {
 
     /// From the first to the last sample of `channel` that is not digital silence.
     fn loud(&self, channel: usize, channels: usize) -> Option<Range<u64>> {
-        let Audio::Samples(bytes) = &self.audio else { return None };
+        let Audio::Samples(bytes) = &self.audio else {
+            return None;
+        };
         let samples = || bytes.iter().skip(channel).step_by(channels);
         let first = samples().position(|&code| !ulaw::is_silence(code))?;
         let last = samples().rposition(|&code| !ulaw::is_silence(code))?;
@@ -150,11 +165,17 @@ mod tests {
     use super::*;
 
     fn samples(bytes: &'static [u8]) -> Block {
-        Block { samples: bytes.len() as u32, audio: Audio::Samples(Bytes::from_static(bytes)) }
+        Block {
+            samples: u32::try_from(bytes.len()).unwrap(),
+            audio: Audio::Samples(Bytes::from_static(bytes)),
+        }
     }
 
     fn quiet(samples: u32) -> Block {
-        Block { samples, audio: Audio::Silence }
+        Block {
+            samples,
+            audio: Audio::Silence,
+        }
     }
 
     #[test]
@@ -174,25 +195,44 @@ mod tests {
     #[test]
     fn a_message_starts_anywhere_and_ends_with_its_piece() {
         let mut kept = Kept::new(2);
-        kept.push(Block { samples: 3, audio: Audio::Samples(Bytes::from_static(b"aAbBcC")) });
-        kept.push(Block { samples: 1, audio: Audio::Samples(Bytes::from_static(b"dD")) });
-        assert_eq!(kept.message_at(1).unwrap(), (Bytes::from_static(b"bBcC"), 2));
+        kept.push(Block {
+            samples: 3,
+            audio: Audio::Samples(Bytes::from_static(b"aAbBcC")),
+        });
+        kept.push(Block {
+            samples: 1,
+            audio: Audio::Samples(Bytes::from_static(b"dD")),
+        });
+        assert_eq!(
+            kept.message_at(1).unwrap(),
+            (Bytes::from_static(b"bBcC"), 2)
+        );
         assert_eq!(kept.message_at(3).unwrap(), (Bytes::from_static(b"dD"), 1));
     }
 
     #[test]
     fn sounds_are_found_by_channel_also_after_they_were_dropped() {
         let mut kept = Kept::new(2);
-        kept.push(Block { samples: 2, audio: Audio::Samples(Bytes::from_static(b"\xFF\xFFa\xFF")) });
+        kept.push(Block {
+            samples: 2,
+            audio: Audio::Samples(Bytes::from_static(b"\xFF\xFFa\xFF")),
+        });
         kept.push(quiet(2));
-        kept.push(Block { samples: 2, audio: Audio::Samples(Bytes::from_static(b"\x7F\xFEb\xFF")) });
+        kept.push(Block {
+            samples: 2,
+            audio: Audio::Samples(Bytes::from_static(b"\x7F\xFEb\xFF")),
+        });
         assert_eq!(kept.loud(0, &(0..9)), Some(1..6));
         assert_eq!(kept.loud(0, &(2..5)), None);
         assert_eq!(kept.loud(1, &(0..9)), None);
         kept.drop_before(4);
         assert_eq!(kept.start(), 4);
         assert_eq!(kept.loud(0, &(0..9)), Some(1..6));
-        assert_eq!(kept.loud(0, &(2..9)), Some(5..6), "what was heard since does not count");
+        assert_eq!(
+            kept.loud(0, &(2..9)),
+            Some(5..6),
+            "what was heard since does not count"
+        );
     }
 
     #[test]

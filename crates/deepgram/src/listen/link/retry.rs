@@ -12,7 +12,10 @@ pub(super) struct Retry {
 
 impl Retry {
     pub(super) fn new(seed: u64) -> Self {
-        Self { failures: 0, random: Random(seed) }
+        Self {
+            failures: 0,
+            random: Random(seed),
+        }
     }
 
     /// Counts a failure and says how long to wait. `retry_after` is what the server asked for; it
@@ -81,7 +84,10 @@ mod tests {
                 *longest = wait.max(*longest);
             }
         }
-        assert!(longest[0] > Duration::from_millis(200), "spread over the whole range");
+        assert!(
+            longest[0] > Duration::from_millis(200),
+            "spread over the whole range"
+        );
         assert!(longest[9] > Duration::from_secs(4));
     }
 
@@ -97,6 +103,10 @@ mod tests {
     #[test]
     fn only_timeouts_limits_and_server_faults_pass_by_themselves() {
         assert!([408, 429, 500, 502, 503, 504].into_iter().all(is_passing));
-        assert!(![200, 301, 400, 401, 402, 403, 404, 405].into_iter().any(is_passing));
+        assert!(
+            ![200, 301, 400, 401, 402, 403, 404, 405]
+                .into_iter()
+                .any(is_passing)
+        );
     }
 }

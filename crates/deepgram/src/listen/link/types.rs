@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sidetone_audio::Block;
 
 /// What the link needs to know of its call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// 1 or 2.
     pub channels: usize,
@@ -22,7 +22,6 @@ pub struct Config {
 
 /// What happened. A `generation` names the connection it happened to: what an old one still says
 /// is ignored.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// More audio of the call, in order. Ignored after `Finish`.
     Audio(Block),
@@ -108,7 +107,7 @@ pub enum Output {
 }
 
 /// What the call should know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Event {
     /// A connection is open (the first one, or again).
     Connected {
@@ -181,7 +180,7 @@ pub enum Event {
 }
 
 /// What Deepgram heard on one channel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Transcript {
     /// Deepgram's channel index.
     pub channel: usize,
@@ -202,7 +201,7 @@ pub struct Transcript {
 }
 
 /// A word with its source positions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Word {
     /// The bare word.
     pub word: String,

@@ -15,18 +15,29 @@ impl Spec {
     }
 
     const fn one(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, repeatable: false }
+        Self {
+            name,
+            kind,
+            repeatable: false,
+        }
     }
 
     const fn many(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, repeatable: true }
+        Self {
+            name,
+            kind,
+            repeatable: true,
+        }
     }
 }
 
 /// What a value may be; displayed as the end of "must be ...".
 pub(super) enum Kind {
     Bool,
-    Millis { least: u32, most: u32 },
+    Millis {
+        least: u32,
+        most: u32,
+    },
     /// Milliseconds, or a boolean.
     Endpointing,
     OneOf(&'static [&'static str]),
@@ -48,12 +59,15 @@ impl Kind {
         let boolean = matches!(value, "true" | "false");
         let millis = |least, most| {
             value.bytes().all(|b| b.is_ascii_digit())
-                && value.parse().is_ok_and(|ms: u32| (least..=most).contains(&ms))
+                && value
+                    .parse()
+                    .is_ok_and(|ms: u32| (least..=most).contains(&ms))
         };
         let text = !value.trim().is_empty()
             && value.len() <= MAX_TEXT_BYTES
             && !value.chars().any(char::is_control);
-        let name = text && value.len() <= MAX_NAME_BYTES && value.bytes().all(|b| b.is_ascii_graphic());
+        let name =
+            text && value.len() <= MAX_NAME_BYTES && value.bytes().all(|b| b.is_ascii_graphic());
         match self {
             Self::Bool => boolean,
             Self::Millis { least, most } => millis(*least, *most),
@@ -62,7 +76,11 @@ impl Kind {
             Self::Name | Self::BoolOrName => name,
             Self::Language => is_language(value),
             Self::Text => text,
-            Self::Pair => text && value.split_once(':').is_some_and(|(key, _)| !key.is_empty()),
+            Self::Pair => {
+                text && value
+                    .split_once(':')
+                    .is_some_and(|(key, _)| !key.is_empty())
+            }
             Self::Keyword => {
                 text && value.split_once(':').is_none_or(|(word, boost)| {
                     !word.is_empty() && boost.parse().is_ok_and(f64::is_finite)
@@ -78,7 +96,10 @@ impl fmt::Display for Kind {
             Self::Bool => f.write_str("`true` or `false`"),
             Self::Millis { least, most } => write!(f, "a number of ms from {least} to {most}"),
             Self::Endpointing => {
-                write!(f, "a number of ms from 0 to {MAX_ENDPOINTING_MS}, or `false`")
+                write!(
+                    f,
+                    "a number of ms from 0 to {MAX_ENDPOINTING_MS}, or `false`"
+                )
             }
             Self::OneOf(names) => {
                 for (i, name) in names.iter().enumerate() {
@@ -86,7 +107,10 @@ impl fmt::Display for Kind {
                 }
                 Ok(())
             }
-            Self::Name => write!(f, "a name without spaces, up to {MAX_NAME_BYTES} characters"),
+            Self::Name => write!(
+                f,
+                "a name without spaces, up to {MAX_NAME_BYTES} characters"
+            ),
             Self::BoolOrName => f.write_str("`true`, `false` or a name"),
             Self::Language => f.write_str("a language tag such as `en-US`, or `multi`"),
             Self::Text => write!(f, "a text of 1 to {MAX_TEXT_BYTES} bytes on one line"),
@@ -110,14 +134,19 @@ pub(crate) fn model_family(model: &str) -> Family {
     let is = |name: &str, variants: &[&str]| {
         model.strip_prefix(name).is_some_and(|rest| {
             rest.is_empty()
-                || rest.strip_prefix('-').is_some_and(|variant| variants.contains(&variant))
+                || rest
+                    .strip_prefix('-')
+                    .is_some_and(|variant| variants.contains(&variant))
         })
     };
     if is("nova-3", NOVA_3_VARIANTS) {
         Family::Nova3
     } else if model.starts_with("flux") {
         Family::Flux
-    } else if OLDER_MODELS.iter().any(|(name, variants)| is(name, variants)) {
+    } else if OLDER_MODELS
+        .iter()
+        .any(|(name, variants)| is(name, variants))
+    {
         Family::Older
     } else {
         Family::Other
@@ -166,7 +195,9 @@ fn edit_distance(from: &str, to: &str) -> usize {
         let mut left = i + 1;
         for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
             let above = *cell;
-            left = (diagonal + usize::from(a != b)).min(above + 1).min(left + 1);
+            left = (diagonal + usize::from(a != b))
+                .min(above + 1)
+                .min(left + 1);
             diagonal = above;
             *cell = left;
         }
@@ -219,7 +250,13 @@ const SPECS: &[Spec] = &[
     Spec::many("language_hint", Kind::Language),
     Spec::one("interim_results", Kind::Bool),
     Spec::one("endpointing", Kind::Endpointing),
-    Spec::one("utterance_end_ms", Kind::Millis { least: 1_000, most: 5_000 }),
+    Spec::one(
+        "utterance_end_ms",
+        Kind::Millis {
+            least: 1_000,
+            most: 5_000,
+        },
+    ),
     Spec::one("vad_events", Kind::Bool),
     Spec::one("punctuate", Kind::Bool),
     Spec::one("smart_format", Kind::Bool),

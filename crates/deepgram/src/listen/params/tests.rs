@@ -44,7 +44,10 @@ fn repeatable_parameters_are_repeated_and_encoded() {
     params.set("keyterm", &["two words", "a&b=c"]).unwrap();
     params.set("tag", &["mine"]).unwrap();
     let query = params.query(1, "CA01");
-    assert!(query.contains("keyterm=two+words&keyterm=a%26b%3Dc&tag=mine&tag=sidetone"), "{query}");
+    assert!(
+        query.contains("keyterm=two+words&keyterm=a%26b%3Dc&tag=mine&tag=sidetone"),
+        "{query}"
+    );
 }
 
 #[test]
@@ -89,7 +92,10 @@ fn a_bad_value_is_answered_with_what_is_allowed() {
         ("replace", "nocolon"),
         ("redact", "two words"),
     ] {
-        assert!(refused(name, &[value]).contains("must be"), "{name}={value}");
+        assert!(
+            refused(name, &[value]).contains("must be"),
+            "{name}={value}"
+        );
     }
 }
 
@@ -99,14 +105,22 @@ fn a_single_valued_parameter_takes_one_value() {
         refused("model", &["nova-3", "nova-2"]),
         "`model` takes one value, but was given 2"
     );
-    assert_eq!(refused("keyterm", &[]), "`keyterm` takes one value or more, but was given 0");
+    assert_eq!(
+        refused("keyterm", &[]),
+        "`keyterm` takes one value or more, but was given 0"
+    );
 }
 
 #[test]
 fn what_sidetone_sets_itself_is_refused_with_the_reason() {
-    for name in
-        ["encoding", "sample_rate", "channels", "multichannel", "callback", "callback_method"]
-    {
+    for name in [
+        "encoding",
+        "sample_rate",
+        "channels",
+        "multichannel",
+        "callback",
+        "callback_method",
+    ] {
         let said = refused(name, &["1"]);
         assert!(said.contains("is set by Sidetone"), "{said}");
     }
@@ -163,7 +177,10 @@ fn combinations_that_deepgram_refuses_are_found_with_a_remedy() {
     assert!(conflict(&[("diarize", "true"), ("diarize_model", "v1")]).contains("diarize_model"));
     assert!(conflict(&[("model", "flux-general-en")]).contains("nova-3"));
     for name in ["summarize", "topics", "intents", "sentiment"] {
-        assert!(conflict(&[(name, "true")]).contains("recordings only"), "{name}");
+        assert!(
+            conflict(&[(name, "true")]).contains("recordings only"),
+            "{name}"
+        );
     }
 }
 
@@ -174,7 +191,9 @@ fn what_may_be_together_is_left_alone() {
     params.set("keyterm", &["Sidetone"]).unwrap();
     params.set("summarize", &["false"]).unwrap();
     assert_eq!(params.check(), Ok(()));
-    params.set("model", &["0dc0f1a8-9c05-4a73-8a6c-2f3a3d1d0f77"]).unwrap();
+    params
+        .set("model", &["0dc0f1a8-9c05-4a73-8a6c-2f3a3d1d0f77"])
+        .unwrap();
     assert_eq!(params.check(), Ok(()), "nothing is known of a custom model");
 }
 

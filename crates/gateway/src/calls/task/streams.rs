@@ -192,7 +192,7 @@ impl CallTask {
         let metrics = &self.services.metrics;
         self.audio.clear();
         if media.payload.decode_into(&mut self.audio).is_err() {
-            metrics.media_undecodable();
+            metrics.rejected(Rejection::BadPayload);
             self.engine.handle_sign_of_life(now.std(), stream.key);
             return Ok(());
         }

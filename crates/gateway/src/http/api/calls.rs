@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::json;
 use sidetone_call::Call;
 use sidetone_call::archive::{Archive, CallFilter};
 use sidetone_call::event::Status;
 
 use super::super::App;
-use super::super::extract::Admin;
+use super::super::extract::{Admin, Name};
 use super::super::problem::Problem;
 use super::super::query::Query;
 use super::{Found, find, refused};
@@ -28,7 +28,7 @@ pub(in crate::http) async fn list(
         .archive()
         .calls(&filter, cursor, limit)
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     let calls: Vec<_> = stored
         .into_iter()
         .map(|call| {
@@ -47,7 +47,7 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn one(
     State(app): State<Arc<App>>,
     _: Admin,
-    Path(call_sid): Path<String>,
+    Name(call_sid): Name,
 ) -> Result<Json<Call>, Problem> {
     let call = match find(&app, &call_sid).await? {
         Found::Here(handle) => handle.snapshot(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ws::{Message, WebSocket};
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -19,7 +19,7 @@ use tokio::time::{interval, timeout};
 
 use super::super::App;
 use super::super::access::is_upgrade;
-use super::super::extract::{Admin, Upgrade};
+use super::super::extract::{Admin, Name, Upgrade};
 use super::super::problem::Problem;
 use super::super::query::Query;
 use super::super::socket::{self, PING_INTERVAL, code, departure};
@@ -37,7 +37,7 @@ const PAGE_SCAN: usize = 5_000;
 pub(in crate::http) async fn events(
     State(app): State<Arc<App>>,
     _: Admin,
-    Path(call_sid): Path<String>,
+    Name(call_sid): Name,
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -95,7 +95,7 @@ async fn page(
     let events = archive
         .events(call_sid, after, scan)
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     let scanned = events
         .last()
         .map(|entry| entry.event.seq)

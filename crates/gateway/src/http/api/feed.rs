@@ -88,6 +88,8 @@ impl Feed {
                 continue;
             };
             log.changed.borrow_and_update();
+            // Asked before reading, so that what was stored before the end is still told.
+            let going_away = self.app.shutdown.drain.is_cancelled();
             match log.handle.read(&mut self.cursor, BATCH) {
                 Read::Items { mut items, skipped } => {
                     self.app.gateway.metrics.interims_skipped(skipped);
@@ -102,12 +104,12 @@ impl Feed {
                     Err(end) => return Next::End(end),
                 },
                 Read::Ended => return Next::End(End::CallEnded),
+                Read::Waiting if going_away => return Next::End(End::GoingAway),
                 Read::Waiting => tokio::select! {
-                    biased;
                     changed = log.changed.changed() => {
                         changed.expect("the handle holds the sender");
                     }
-                    () = self.app.shutdown.drain.cancelled() => return Next::End(End::GoingAway),
+                    () = self.app.shutdown.drain.cancelled() => {}
                 },
             }
         }

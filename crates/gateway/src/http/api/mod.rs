@@ -39,12 +39,12 @@ async fn find(app: &App, call_sid: &str) -> Result<Found, Problem> {
         .archive()
         .call(&call_sid)
         .await
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     stored.map(Found::Stored).ok_or_else(not_found)
 }
 
 /// What is said when the archive did not do it.
-fn refused(error: ArchiveError) -> Problem {
+fn refused(error: &ArchiveError) -> Problem {
     match error {
         ArchiveError::BadCursor { .. } => Problem::invalid_request(format!("{error}.")),
         _ => {

@@ -128,7 +128,7 @@ mod tests {
 
     fn warning() -> Item {
         event(EventData::Warning(Warning {
-            code: "x".into(),
+            code: "x",
             detail: String::new(),
         }))
     }

@@ -8,7 +8,7 @@ use sidetone_deepgram::listen::query::Query;
 
 use super::seconds;
 use super::wording::{HeardWord, alternative};
-use crate::emulator::dice::Dice;
+use crate::dice::Dice;
 use crate::voice::{ANNOUNCED_WITHIN_SAMPLES, Ear, Heard, SpokenWord};
 
 /// What one channel is heard for. Durations are in samples.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,7 +16,9 @@ use http::{HeaderMap, StatusCode};
 use sidetone_twilio::form::Form;
 use sidetone_twilio::stream::{Incoming, outgoing};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::voice::speak;
 
@@ -23,6 +26,7 @@ use crate::voice::speak;
 pub(super) struct Server {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
+    stream_ended: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -58,16 +62,18 @@ pub(super) struct RecordedStream {
 impl Server {
     pub(super) async fn start() -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
+        let stream_ended = Arc::new(Notify::new());
         let router = Router::new()
             .route("/stream", any(accept_stream))
             .fallback(post(answer))
-            .with_state(shared.clone());
+            .with_state((shared.clone(), stream_ended.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async { axum::serve(listener, router).await }).abort_handle();
         Self {
             address,
             shared,
+            stream_ended,
             task,
         }
     }
@@ -121,8 +127,12 @@ impl Server {
         self.forms(path).pop().expect("the path was requested")
     }
 
-    pub(super) fn stream(&self, index: usize) -> RecordedStream {
-        self.shared.lock().unwrap().streams[index].clone()
+    /// The first stream that ended, once it has.
+    pub(super) async fn stream(&self) -> RecordedStream {
+        timeout(Duration::from_secs(10), self.stream_ended.notified())
+            .await
+            .expect("a stream ends");
+        self.shared.lock().unwrap().streams[0].clone()
     }
 }
 
@@ -133,7 +143,7 @@ impl Drop for Server {
 }
 
 async fn answer(
-    State(shared): State<Arc<Mutex<Shared>>>,
+    State((shared, _)): State<(Arc<Mutex<Shared>>, Arc<Notify>)>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
@@ -154,7 +164,7 @@ async fn answer(
 }
 
 async fn accept_stream(
-    State(shared): State<Arc<Mutex<Shared>>>,
+    State((shared, stream_ended)): State<(Arc<Mutex<Shared>>, Arc<Notify>)>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -170,6 +180,7 @@ async fn accept_stream(
             close_code,
         };
         shared.lock().unwrap().streams.push(stream);
+        stream_ended.notify_one();
     })
 }
 
