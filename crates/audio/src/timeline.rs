@@ -144,9 +144,8 @@ impl Clock {
         // The step is measured from before the call, too, so that a clock that jumped back to
         // there does not pass for audio that is a little late.
         let exact = self.exact_position(timestamp_ms);
-        let step_from = |end: u64| {
-            u64::try_from((exact - i128::from(end)).unsigned_abs()).unwrap_or(u64::MAX)
-        };
+        let step_from =
+            |end: u64| u64::try_from((exact - i128::from(end)).unsigned_abs()).unwrap_or(u64::MAX);
         // Late audio must not turn what is current into a hole, nor the other way round: a frame
         // continues whichever end it is nearer to.
         let expected = if step_from(self.end) <= step_from(self.cursor) {

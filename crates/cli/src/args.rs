@@ -88,6 +88,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     /// A voice webhook (http, https) or a media stream (ws, wss)
+    #[arg(value_parser = target)]
     pub(crate) url: Url,
     /// What the caller says; repeat for more
     #[arg(long, value_name = "TEXT")]
@@ -111,4 +112,12 @@ pub(crate) struct Emulate {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7000")]
     pub(crate) listen: SocketAddr,
+}
+
+fn target(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}"))?;
+    match url.scheme() {
+        "http" | "https" | "ws" | "wss" => Ok(url),
+        _ => Err("expected a URL of http, https, ws or wss".to_owned()),
+    }
 }

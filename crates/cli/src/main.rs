@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod emulate;
 mod logging;
+mod open_files;
 mod serve;
 mod signals;
 mod terminal;

@@ -1,6 +1,5 @@
 //! `sidetone serve`.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,7 +9,7 @@ use tracing::{info, warn};
 use crate::args::Serve;
 use crate::config::{self, Inputs};
 use crate::terminal::Terminal;
-use crate::{logging, signals};
+use crate::{logging, open_files, signals};
 
 /// Runs the gateway until a signal.
 pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
@@ -19,18 +18,20 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         anstream::print!("{}", config::print(&inputs)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let configuration = config::load(&inputs)?;
+    let mut configuration = config::load(&inputs)?;
     let shutdown = signals::follow().context("cannot follow signals")?;
     let terminal = Terminal::on_stdout(args.interim);
-    logging::start(
-        &configuration.log,
-        std::io::stderr().is_terminal(),
-        terminal.log_writer(),
-    )?;
+    // As everywhere else: on a terminal, unless `NO_COLOR` or the like says otherwise.
+    let ansi = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    logging::start(&configuration.log, ansi, terminal.log_writer())?;
     for warning in &configuration.warnings {
         warn!("{warning}");
     }
     let public_url = configuration.gateway.public_url.clone();
+    // Every second one is left for Deepgram's connections.
+    let connections = usize::try_from(open_files::raise() / 2).unwrap_or(usize::MAX);
+    let limits = &mut configuration.gateway.limits;
+    limits.max_connections = limits.max_connections.min(connections);
     let gateway = Gateway::bind(configuration.gateway).await?;
     for address in gateway.addresses() {
         info!("Listening on http://{address}");
@@ -43,7 +44,8 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     }
     let display = terminal.follow(gateway.calls());
     gateway.run(shutdown).await;
-    display.finish().await;
+    display.settle().await;
+    terminal.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,7 +26,7 @@ use url::Url;
 use crate::args::Demo;
 use crate::config::{Log, LogFormat};
 use crate::terminal::Terminal;
-use crate::{logging, signals};
+use crate::{logging, open_files, signals};
 use score::Score;
 
 /// Between the starts of two calls, so that a crowd does not ring in the same millisecond.
@@ -41,6 +41,7 @@ const LAST_WORDS: Duration = Duration::from_secs(100);
 /// Runs the demonstration; fails when a word was lost or doubled.
 pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     let shutdown = signals::follow().context("cannot follow signals")?;
+    open_files::raise();
     let terminal = Terminal::on_stdout(false);
     let log = Log {
         filter: "warn".to_owned(),
@@ -63,15 +64,18 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     let calls = gateway.calls();
     let gateway_shutdown = Shutdown::default();
     let serving = tokio::spawn(gateway.run(gateway_shutdown.clone()));
-    terminal.print(opening(&args, address)).await;
+    tell(&args, &terminal, opening(&args, address)).await;
 
     let first: CallSid = call_sid(0).parse().context("the demo's own call sid")?;
-    let display = terminal.follow_only(Arc::clone(&calls), Some(first));
+    let show = || terminal.follow_only(Arc::clone(&calls), Some(first));
+    let display = (!args.json).then(show);
     let outcome = tokio::select! {
         outcome = all_calls(&args, address, &calls) => Some(outcome?),
         () = shutdown.drain.cancelled() => None,
     };
-    let terminal = display.settle().await;
+    if let Some(display) = display {
+        display.settle().await;
+    }
     let Some(score) = outcome else {
         terminal.close().await;
         bail!("interrupted");
@@ -83,11 +87,8 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     };
     terminal.print(summary).await;
     if args.keep {
-        terminal
-            .print(format!(
-                "The console stays at http://{address}/ until Ctrl-C."
-            ))
-            .await;
+        let stays = format!("The console stays at http://{address}/ until Ctrl-C.");
+        tell(&args, &terminal, stays).await;
         shutdown.drain.cancelled().await;
     }
     gateway_shutdown.drain.cancel();
@@ -99,6 +100,15 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Tells the person something: with `--json`, stdout has the summary and nothing else.
+async fn tell(args: &Demo, terminal: &Terminal, text: String) {
+    if args.json {
+        anstream::eprintln!("{text}");
+    } else {
+        terminal.print(text).await;
+    }
 }
 
 fn opening(args: &Demo, address: SocketAddr) -> String {

@@ -41,7 +41,7 @@ impl Score {
         self.spoken > 0 && self.lost == 0 && self.doubled == 0
     }
 
-    /// The summary for programs.
+    /// The summary for programs, on one line.
     pub(super) fn json(&self) -> anyhow::Result<String> {
         let summary = serde_json::json!({
             "calls": self.calls,
@@ -53,7 +53,7 @@ impl Score {
             },
             "latency_ms": { "p50": self.percentile(50), "p99": self.percentile(99) },
         });
-        serde_json::to_string_pretty(&summary).context("the summary as JSON")
+        serde_json::to_string(&summary).context("the summary as JSON")
     }
 
     fn percentile(&self, percent: usize) -> Option<u64> {

@@ -74,12 +74,12 @@ impl Terminal {
     }
 
     /// Shows every call from now on.
-    pub(crate) fn follow(self, calls: Arc<Calls>) -> Display {
+    pub(crate) fn follow(&self, calls: Arc<Calls>) -> Display {
         self.follow_only(calls, None)
     }
 
     /// Shows one call, or every one.
-    pub(crate) fn follow_only(self, calls: Arc<Calls>, only: Option<CallSid>) -> Display {
+    pub(crate) fn follow_only(&self, calls: Arc<Calls>, only: Option<CallSid>) -> Display {
         let stop = CancellationToken::new();
         let readers = Readers {
             calls,
@@ -88,14 +88,10 @@ impl Terminal {
             interims: self.interims,
         };
         let following = tokio::spawn(readers.run(stop.clone()));
-        Display {
-            terminal: self,
-            following,
-            stop,
-        }
+        Display { following, stop }
     }
 
-    /// Writes what waits and gives the terminal back.
+    /// Writes what waits and gives the terminal back to whoever had it.
     pub(crate) async fn close(self) {
         let Self { lines, written, .. } = self;
         // A terminal that is stopped, or gone, is left as it is.
@@ -104,17 +100,16 @@ impl Terminal {
     }
 }
 
-/// A terminal that follows calls.
+/// Calls being shown.
 #[derive(Debug)]
 pub(crate) struct Display {
-    terminal: Terminal,
     following: JoinHandle<()>,
     stop: CancellationToken,
 }
 
 impl Display {
     /// Waits a moment for the readers to show the last words of calls that have ended.
-    pub(crate) async fn settle(self) -> Terminal {
+    pub(crate) async fn settle(self) {
         self.stop.cancel();
         let mut following = self.following;
         if tokio::time::timeout(LAST_LINES, &mut following)
@@ -123,12 +118,6 @@ impl Display {
         {
             following.abort();
         }
-        self.terminal
-    }
-
-    /// Shows the last words and gives the terminal back.
-    pub(crate) async fn finish(self) {
-        self.settle().await.close().await;
     }
 }
 
@@ -268,41 +257,44 @@ fn spoken_at(transcript: &Transcript) -> u64 {
 
 /// The thread that writes: blocked when the terminal is stopped, and then nobody else is.
 fn write(mut waiting: mpsc::Receiver<Shown>, mut screen: Screen, log_dropped: &AtomicU64) {
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    // Where both are the same terminal, a log line may not tear the interims.
+    let share_a_terminal = stdout.is_terminal() && stderr.is_terminal();
     let mut out = String::new();
     while let Some(shown) = waiting.blocking_recv() {
         let last = matches!(shown, Shown::Close);
-        let to_stderr = match &shown {
-            Shown::Log(text) if !std::io::stderr().is_terminal() => Some(text.clone()),
-            _ => None,
+        let shown = match shown {
+            Shown::Log(line) => Shown::Log(with_notice(line, log_dropped)),
+            other => other,
         };
-        let written = if let Some(text) = to_stderr {
-            std::io::stderr().write_all(&text)
+        // Whoever reads no more is written to in vain: the calls go on, and so does the other
+        // output.
+        if let Shown::Log(lines) = &shown
+            && !share_a_terminal
+        {
+            stderr.write_all(lines).ok();
         } else {
             out.clear();
-            let dropped = log_dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                screen.show(
-                    &Shown::Line(format!("({dropped} log lines left out)")),
-                    &mut out,
-                );
-            }
             screen.show(&shown, &mut out);
-            flush(&shown, &out)
-        };
-        // Nobody reads any more; the calls go on without.
-        if written.is_err() || last {
+            stdout.write_all(out.as_bytes()).ok();
+            stdout.flush().ok();
+        }
+        if last {
             return;
         }
     }
 }
 
-fn flush(shown: &Shown, out: &str) -> std::io::Result<()> {
-    if matches!(shown, Shown::Log(_)) && !std::io::stdout().is_terminal() {
-        return std::io::stderr().write_all(out.as_bytes());
+/// A log line, after a word about those before it that found the queue full.
+fn with_notice(line: Vec<u8>, dropped: &AtomicU64) -> Vec<u8> {
+    match dropped.swap(0, Ordering::Relaxed) {
+        0 => line,
+        dropped => [
+            format!("({dropped} log lines left out)\n").into_bytes(),
+            line,
+        ]
+        .concat(),
     }
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(out.as_bytes())?;
-    stdout.flush()
 }
 
 /// Hands log lines to the terminal's thread and never waits for it.

@@ -50,6 +50,13 @@ fn never_allowed() -> Vec<Fault> {
         (text(""), 1007, "JSON"),
         (text(r#"{"event":"media""#), 1007, "JSON"),
         (not_utf8(), 1007, "UTF-8"),
+        (text("[]"), 1008, "JSON object"),
+        (text("7"), 1008, "JSON object"),
+        (
+            text(r#"{"event":"mark","event":"stop"}"#),
+            1008,
+            "JSON object",
+        ),
         (text("{}"), 1008, "event"),
         (text(r#"{"event":7}"#), 1008, "event"),
         (

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::readers::{drain, look};
 use crate::scripted::{Connection, METADATA, Scripted, results};
 use crate::serve::{Serve, serve, soon};
@@ -114,6 +116,87 @@ async fn messages_come_byte_for_byte_until_the_call_ends() {
         connection.finish(&[&last, METADATA]).await;
     });
     assert_eq!(finished, (vec![last, METADATA.to_owned()], Some(1000)));
+}
+
+#[tokio::test]
+async fn after_a_reconnect_times_are_of_the_call_and_nothing_final_comes_again() {
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    for n in 0..5 {
+        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
+    }
+    let mut first = deepgram.accept().await;
+    first.hear(8000).await;
+    let mut reader = subscriber(&serve, &call_sid(1)).await;
+    subscribed(&mut first, &mut [&mut reader]).await;
+    let one_two = results(0, 0, 600, "one two", true);
+    first.say(one_two.as_str()).await;
+    assert_eq!(said(&mut reader).await, Some(one_two));
+    first.cut();
+
+    let mut second = deepgram.accept().await;
+    let call = call_until(&serve, &call_sid(1), |call| {
+        call["provider"]["reconnects"] == 1
+    })
+    .await;
+    // The connection's own time began where its audio begins.
+    let base_ms = 1000 - call["provider"]["replayed_ms"].as_u64().unwrap();
+    second
+        .hear(8 * (1000 - usize::try_from(base_ms).unwrap()))
+        .await;
+    // What was final already, what is new, and what is both.
+    second.say(results(0, 0, 600 - base_ms, "two", true)).await;
+    second
+        .say(results(0, 600 - base_ms, 800 - base_ms, "three", false))
+        .await;
+    let interim: Value = serde_json::from_str(&said(&mut reader).await.unwrap()).unwrap();
+    let expected = results(0, 600, 800, "three", false);
+    assert_eq!(
+        rounded(interim),
+        serde_json::from_str::<Value>(&expected).unwrap()
+    );
+    second
+        .say(results(
+            0,
+            600 - base_ms,
+            1000 - base_ms,
+            "three four",
+            true,
+        ))
+        .await;
+    let last: Value = serde_json::from_str(&said(&mut reader).await.unwrap()).unwrap();
+    let expected = results(0, 600, 1000, "three four", true);
+    assert_eq!(
+        rounded(last),
+        serde_json::from_str::<Value>(&expected).unwrap()
+    );
+
+    let ((texts, code), ()) = tokio::join!(drain(&mut reader), async {
+        stream.stop(1).await;
+        second.finish(&[METADATA]).await;
+    });
+    assert_eq!((texts.len(), code), (1, Some(1000)), "{texts:?}");
+    assert!(texts[0].contains(r#""type":"Metadata""#), "{texts:?}");
+}
+
+/// A message whose times are rounded to milliseconds.
+fn rounded(mut message: Value) -> Value {
+    fn round(at: &mut Value) {
+        if let Some(secs) = at.as_f64() {
+            *at = ((secs * 1000.0).round() / 1000.0).into();
+        }
+    }
+    round(&mut message["start"]);
+    round(&mut message["duration"]);
+    for word in message["channel"]["alternatives"][0]["words"]
+        .as_array_mut()
+        .unwrap()
+    {
+        round(&mut word["start"]);
+        round(&mut word["end"]);
+    }
+    message
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
 use crate::serve::Lines;
@@ -80,16 +79,23 @@ impl Command {
     pub(crate) fn start(self) -> Running {
         let mut child = self.spawn();
         let stdout = Lines::of(child.stdout.take().unwrap());
-        let mut stderr = child.stderr.take().unwrap();
-        // Ends with the process.
-        tokio::spawn(async move {
-            let mut ignored = Vec::new();
-            let _ = stderr.read_to_end(&mut ignored).await;
-        });
+        self.running(child, stdout)
+    }
+
+    /// Starts it with a stdout that nobody reads any more.
+    pub(crate) fn start_with_stdout_closed(self) -> Running {
+        let mut child = self.spawn();
+        drop(child.stdout.take());
+        self.running(child, Lines::of(tokio::io::empty()))
+    }
+
+    fn running(self, mut child: Child, stdout: Lines) -> Running {
+        let stderr = Lines::of(child.stderr.take().unwrap());
         Running {
             _child: child,
             _command: self,
             stdout,
+            stderr,
         }
     }
 
@@ -109,15 +115,12 @@ impl Command {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("script, of Debian's util-linux or bsdutils, is there");
         let stdout = Lines::of(child.stdout.take().unwrap());
-        Running {
-            _child: child,
-            _command: self,
-            stdout,
-        }
+        self.running(child, stdout)
     }
 }
 
@@ -126,4 +129,5 @@ pub(crate) struct Running {
     _child: Child,
     _command: Command,
     pub(crate) stdout: Lines,
+    pub(crate) stderr: Lines,
 }

@@ -8,21 +8,25 @@ use crate::web::{ended, get, words};
 
 #[tokio::test]
 async fn the_demonstration_loses_and_doubles_nothing() {
-    let outcome = sidetone(["demo", "--json"]).run().await;
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(summary["calls"], 1);
-    assert!(
-        summary["words"]["spoken"].as_u64().unwrap() > 50,
-        "{summary}"
-    );
-    assert_eq!(summary["words"]["transcribed"], summary["words"]["spoken"]);
-    assert_eq!(
-        (&summary["words"]["lost"], &summary["words"]["doubled"]),
-        (&0.into(), &0.into())
-    );
-    for percentile in ["p50", "p99"] {
-        assert!(summary["latency_ms"][percentile].is_u64(), "{summary}");
+    let watched = sidetone(["demo", "--json"]).run();
+    let dropped = sidetone(["demo", "--drop", "--json"]).run();
+    let (watched, dropped) = tokio::join!(watched, dropped);
+    for outcome in [watched, dropped] {
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(summary["calls"], 1);
+        let words = &summary["words"];
+        assert!(words["spoken"].as_u64().unwrap() > 50, "{summary}");
+        assert_eq!(words["transcribed"], words["spoken"], "{summary}");
+        assert_eq!(
+            (&words["lost"], &words["doubled"]),
+            (&0.into(), &0.into()),
+            "{summary}"
+        );
+        for percentile in ["p50", "p99"] {
+            assert!(summary["latency_ms"][percentile].is_u64(), "{summary}");
+        }
+        assert!(outcome.stderr.contains("http://127.0.0.1:"), "{outcome:?}");
     }
 }
 
@@ -92,7 +96,11 @@ async fn phone_gateway_and_emulator_work_together_as_commands() {
         let events = ended(&serve, sid).await;
         assert_eq!(events.last().unwrap()["data"]["end_reason"], "stop");
         if call["tracks"] == serde_json::json!(["inbound", "outbound"]) {
-            assert!(by_webhook.stdout.contains(sid), "{by_webhook:?}");
+            let heard = format!("{sid} heard: yes, I am");
+            assert!(
+                by_webhook.stdout.lines().any(|line| line == heard),
+                "{by_webhook:?}"
+            );
             assert_eq!(
                 words(&events, "inbound"),
                 ["hello", "is", "anybody", "there"]
@@ -119,7 +127,15 @@ async fn a_call_to_nobody_fails_and_says_why() {
         );
         assert!(outcome.stderr.starts_with("sidetone: "), "{outcome:?}");
     }
-    let serve = serve().start().await;
+    let serve = serve()
+        .env("TWILIO_ACCOUNT_SID", &format!("AC{:032x}", 2))
+        .start()
+        .await;
+    let refused = sidetone(["call", &serve.ws("/twilio"), "--say", "hello"])
+        .run()
+        .await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("1008"), "{refused:?}");
     let outcome = sidetone(["call", &serve.http("/voice/nobody")]).run().await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(outcome.stderr.contains("404"), "{outcome:?}");

@@ -11,8 +11,8 @@ use crate::readers::{
 use crate::scripted::{Connection, METADATA, Scripted, results};
 use crate::serve::{Serve, serve, soon};
 use crate::twilio::{ACCOUNT, Socket, Stream, call_sid, stream_sid};
-use crate::watching::call_until;
-use crate::web::{ended, events, get, types};
+use crate::watching::{call_until, metric};
+use crate::web::{ended, events, get};
 
 const TRANSCRIPT: [&str; 9] = [
     "channel",
@@ -348,13 +348,13 @@ async fn interims_come_after_the_event_they_follow_and_end_with_their_final() {
     let only_finals = path("?types=transcript.final,call.ended");
     let mut finals = Socket::connect(&serve.ws(&only_finals), &[]).await.unwrap();
     assert_eq!(event(&mut finals).await.unwrap()["seq"], 2);
-    end(stream, connection).await;
+    let last = results(0, 1000, 2000, "How are you?", true);
+    let last_words = [last.as_str(), METADATA];
+    tokio::join!(stream.stop(1), connection.finish(&last_words));
+    assert_eq!(event(&mut finals).await.unwrap()["seq"], 3);
     assert_eq!(event(&mut finals).await.unwrap()["type"], "call.ended");
     let all = events(&serve, &call_sid(1)).await;
-    assert_eq!(
-        types(&all),
-        ["call.started", "transcript.final", "call.ended"]
-    );
+    assert_eq!(seqs(&all), [1, 2, 3, 4], "{all:#?}");
 }
 
 #[tokio::test]
@@ -430,6 +430,76 @@ async fn some_by_websocket(serve: &Serve, after: u64, count: usize) -> Vec<Value
         items.push(item);
     }
     items
+}
+
+#[tokio::test]
+async fn a_history_longer_than_memory_keeps_is_read_whole() {
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let (stream, mut connection) = live_call(&serve, &deepgram).await;
+    let mut early = Socket::connect(&serve.ws(&path("")), &[]).await.unwrap();
+    for n in 0..1500 {
+        connection
+            .say(results(0, n, n + 1, &format!("word{n}"), true))
+            .await;
+    }
+    let whole = |read: &[Value]| seqs(&durable(read.to_vec())).into_iter().eq(1..=1501);
+    let mut read = Vec::new();
+    while read.len() < 1501 {
+        read.push(event(&mut early).await.unwrap());
+    }
+    assert!(whole(&read));
+    let mut late = Socket::connect(&serve.ws(&path("")), &[]).await.unwrap();
+    let mut sse = EventStream::open(&serve, &path(""), &[]).await;
+    let (mut by_websocket, mut by_sse) = (Vec::new(), Vec::new());
+    while by_websocket.len() < 1501 {
+        by_websocket.push(event(&mut late).await.unwrap());
+        by_sse.push(sse.event().await.unwrap());
+    }
+    assert!(whole(&by_websocket) && whole(&by_sse));
+    assert_eq!(by_websocket, by_sse);
+    end(stream, connection).await;
+    assert_eq!(sse.event().await.unwrap()["type"], "call.ended");
+    assert_eq!(sse.event().await, None);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_behind_gets_every_event_and_only_the_newest_interim() {
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let (stream, mut connection) = live_call(&serve, &deepgram).await;
+    let mut asleep = Socket::connect(&serve.ws(&path("")), &[]).await.unwrap();
+    let mut awake = Socket::connect(&serve.ws(&path("")), &[]).await.unwrap();
+    assert_eq!(event(&mut awake).await.unwrap()["seq"], 1);
+    // Together more than the sockets' buffers of both ends.
+    let long = "x".repeat(200_000);
+    for n in 0..60 {
+        let text = if n % 10 == 9 {
+            format!("word{n}")
+        } else {
+            format!("{n}{long}")
+        };
+        connection
+            .say(results(0, n * 30, (n + 1) * 30, &text, n % 10 == 9))
+            .await;
+        assert_eq!(event(&mut awake).await.unwrap()["data"]["text"], text);
+    }
+    let (mut finals, mut interims) = (Vec::new(), 0);
+    while finals.len() < 7 {
+        let item = event(&mut asleep).await.unwrap();
+        if item.get("seq").is_some() {
+            finals.push(item);
+        } else {
+            interims += 1;
+        }
+    }
+    assert_eq!(seqs(&finals), [1, 2, 3, 4, 5, 6, 7]);
+    assert!(
+        interims < 54,
+        "it got every interim, so it never was behind"
+    );
+    assert!(metric(&serve, "sidetone_subscriber_interims_skipped_total").await > 0.0);
+    end(stream, connection).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,13 @@
 //! The whole program, from outside: the real binary, real sockets, the simulator's phone and its
 //! emulated Deepgram.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::large_futures, reason = "a test has few of them")]
+#![expect(
+    clippy::let_underscore_must_use,
+    reason = "that a peer is gone shows in what follows"
+)]
+
 mod command;
 mod deepgram;
 mod raw;

@@ -121,10 +121,31 @@ async fn on_a_terminal_the_interim_is_rewritten_in_place_and_the_final_stays() {
     tokio::join!(stream.stop(1), connection.finish(&[METADATA]));
     running.stdout.wait_for("ended (stop)").await;
     let all = running.stdout.all();
-    assert!(
-        all.iter().all(|line| !line.contains("\u{1b}[1m")),
-        "NO_COLOR is obeyed: {all:?}"
-    );
+    let text = all.join("").replace("\u{1b}[1A\r\u{1b}[J", "");
+    assert!(!text.contains('\u{1b}'), "NO_COLOR is obeyed: {text:?}");
+}
+
+#[tokio::test]
+async fn a_reader_of_stdout_that_leaves_ends_neither_the_calls_nor_the_log() {
+    let deepgram = Scripted::start().await;
+    let running = sidetone(["serve"])
+        .env("DEEPGRAM_API_KEY", "test-key")
+        .env("DEEPGRAM_URL", &deepgram.url)
+        .env("SIDETONE_LISTEN", "127.0.0.1:0")
+        .start_with_stdout_closed();
+    let line = running.stderr.wait_for("Listening on http://").await;
+    let address = line.rsplit("http://").next().unwrap().trim();
+    for call in 1..=2 {
+        let mut stream =
+            Stream::start(&format!("ws://{address}/twilio"), call, call, &["inbound"]).await;
+        stream.media("inbound", 20, &[0x55; 1600]).await;
+        let mut connection = deepgram.accept().await;
+        connection.hear(1600).await;
+        connection.say(results(0, 0, 200, "hello", true)).await;
+        tokio::join!(stream.stop(call), connection.finish(&[METADATA]));
+        let closing = format!("Call {} ended (stop): 0:00, 1 word, 0 lost", call_sid(call));
+        running.stderr.wait_for(&closing).await;
+    }
 }
 
 #[track_caller]

@@ -55,7 +55,8 @@ struct Record {
     log: EventLog,
     call: Arc<Call>,
     /// Events the archive does not have yet, each with its call as of that event. As long as the
-    /// archive answers it holds a handful; an archive that is away closes the node to new calls.
+    /// archive answers it holds a handful. While it is away they are kept, because none may be
+    /// dropped, and `/readyz` says so, so that no new calls are sent here.
     unstored: VecDeque<(Arc<Entry>, Arc<Call>)>,
     /// Whether the writer knows that something is unstored.
     announced: bool,

@@ -111,10 +111,16 @@ pub struct Media<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// The text is not one JSON object, or an object with a key twice.
-    #[error("not a JSON object: {detail}")]
+    /// The text is not JSON.
+    #[error("not JSON: {detail}")]
     NotJson {
-        /// What the text is instead, or where it breaks.
+        /// Where it breaks.
+        detail: String,
+    },
+    /// The text is JSON, but not an object, or one with a key twice.
+    #[error("a message is a JSON object and has each key once: {detail}")]
+    NotAMessage {
+        /// What the text is instead.
         detail: String,
     },
     /// The object does not say what it is.
@@ -183,10 +189,16 @@ impl<'a> Incoming<'a> {
 
 /// The text as one JSON object and nothing else.
 fn top_level<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ParseError> {
-    let detail = match serde_json::from_str(text) {
-        Ok(Found::Object(object)) => return Ok(object),
-        Ok(other) => other.describe(),
-        Err(error) => error.to_string(),
-    };
-    Err(ParseError::NotJson { detail })
+    match serde_json::from_str(text) {
+        Ok(Found::Object(object)) => Ok(object),
+        Ok(other) => Err(ParseError::NotAMessage {
+            detail: other.describe(),
+        }),
+        Err(error) if error.is_data() => Err(ParseError::NotAMessage {
+            detail: error.to_string(),
+        }),
+        Err(error) => Err(ParseError::NotJson {
+            detail: error.to_string(),
+        }),
+    }
 }
