@@ -116,8 +116,9 @@ pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> L
             path: path.to_owned(),
             line: index + 1,
         };
-        // One line at a time, so that a problem can be told with its line.
-        for item in dotenvy::from_read_iter(line.as_bytes()) {
+        // One line at a time, so that a problem can be told with its line; without spaces after a
+        // closing quote, behind which the parser waits for more.
+        for item in dotenvy::from_read_iter(line.trim_end().as_bytes()) {
             match item {
                 Ok((name, value)) => insert_env(&mut layer, &name, &value, origin.clone()),
                 // The parser's own message quotes the line, which may hold a secret.
