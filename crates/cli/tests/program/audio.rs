@@ -29,7 +29,7 @@ async fn sent(recorder: &Recorder) -> Recorded {
 
 /// Plays frames of (timestamp, samples, byte) on one track, and gives what came out.
 async fn relayed(serve: &Serve, recorder: &Recorder, frames: &[(u64, usize, u8)]) -> Vec<u8> {
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    let mut stream = connected(serve, &["inbound"]).await;
     for (timestamp_ms, samples, byte) in frames {
         stream
             .media("inbound", *timestamp_ms, &vec![*byte; *samples])
@@ -37,6 +37,16 @@ async fn relayed(serve: &Serve, recorder: &Recorder, frames: &[(u64, usize, u8)]
     }
     stream.stop(1).await;
     sent(recorder).await.audio
+}
+
+/// A stream whose call has its connection to Deepgram: its audio is sent as it comes.
+async fn connected(serve: &Serve, tracks: &[&str]) -> Stream {
+    let stream = Stream::start(&serve.ws("/twilio"), 1, 1, tracks).await;
+    call_until(serve, &call_sid(1), |call| {
+        call["provider"]["state"] == "connected"
+    })
+    .await;
+    stream
 }
 
 /// Audio of stretches of (samples, byte).
@@ -147,7 +157,7 @@ async fn digital_silence_that_arrives_is_relayed_like_any_audio() {
 async fn frames_of_any_size_are_sent_in_messages_of_at_most_250_ms() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    let mut stream = connected(&serve, &["inbound"]).await;
     let audio: Vec<u8> = (0..48_000u32).map(|i| (i % 113) as u8).collect();
     stream.media("inbound", 5, &audio).await;
     stream.media("inbound", 6005, &[]).await;
@@ -169,7 +179,7 @@ async fn frames_of_any_size_are_sent_in_messages_of_at_most_250_ms() {
 async fn two_tracks_are_interleaved_and_the_shorter_one_is_padded() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &BOTH).await;
+    let mut stream = connected(&serve, &BOTH).await;
     stream.media("outbound", 57, &[2; 800]).await;
     stream.media("inbound", 57, &[1; 24_000]).await;
     stream.media("outbound", 157, &[3; 999]).await;
@@ -198,7 +208,7 @@ async fn two_tracks_are_interleaved_and_the_shorter_one_is_padded() {
 async fn a_track_that_falls_silent_holds_the_other_up_for_300_ms_only() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &BOTH).await;
+    let mut stream = connected(&serve, &BOTH).await;
     stream.media("outbound", 57, &[2; 160]).await;
     stream.play("inbound", 57, &[1; 4000]).await;
     // All of it, and nobody has said stop.

@@ -363,6 +363,10 @@ async fn a_message_of_exactly_64_kib_is_taken() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    call_until(&serve, &call_sid(1), |call| {
+        call["provider"]["state"] == "connected"
+    })
+    .await;
     let bare = r#"{"event":"media","sequenceNumber":"2","streamSid":"","media":{"track":"inbound","timestamp":"5","payload":""}}"#;
     let room = 64 * 1024 - bare.len() - stream_sid(1).len();
     let payload = "/".repeat(room / 4 * 4);

@@ -178,3 +178,20 @@ async fn a_call_that_is_live_is_listed_as_it_stands_now() {
     assert_eq!(page["items"][0]["audio"]["inbound"]["frames"], 50);
     assert_eq!(page["items"][0]["provider"]["state"], "connected");
 }
+
+#[tokio::test]
+async fn a_change_is_shown_though_nothing_follows_it() {
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let _stream = live(&serve, "", 1, "{}").await;
+    let mut connection = deepgram.accept().await;
+    let sid = call_sid(1);
+    let connected = call_until(&serve, &sid, |call| {
+        call["provider"]["state"] == "connected"
+    });
+    // The first that happens after the connection, seconds later, is a KeepAlive.
+    tokio::select! {
+        _ = connected => {}
+        text = connection.text() => panic!("it was not shown before {text}"),
+    }
+}

@@ -1,5 +1,6 @@
 //! Deepgram says no, breaks off, or is not there.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sidetone_simulator::voice;
 
@@ -34,7 +35,13 @@ fn of_type<'a>(events: &'a [Value], event_type: &str) -> Vec<&'a Value> {
 #[tokio::test]
 async fn a_refusal_for_good_is_told_in_deepgrams_words_and_the_call_goes_on() {
     let emulator = emulated().await;
-    for (key, status, words) in [
+    let url = emulator.url();
+    let refused = [
+        (
+            "fail-400",
+            "400",
+            "No such model/language/tier combination found.",
+        ),
         ("fail-401", "401", "Invalid credentials."),
         ("fail-402", "402", "Project does not have enough credits"),
         (
@@ -42,56 +49,55 @@ async fn a_refusal_for_good_is_told_in_deepgrams_words_and_the_call_goes_on() {
             "403",
             "Project does not have access to the requested model.",
         ),
-        (
-            "fail-400",
-            "400",
-            "No such model/language/tier combination found.",
-        ),
-    ] {
-        let serve = serve()
-            .deepgram(emulator.url())
-            .env("DEEPGRAM_API_KEY", key)
-            .start()
-            .await;
-        let mut stream = stream(&serve).await;
-        let warning = event(&serve, &call_sid(1), "warning").await;
-        let detail = warning["data"]["detail"].as_str().unwrap();
-        assert!(
-            detail.contains(words) && detail.contains(status),
-            "{detail}"
-        );
-        assert!(warning["data"]["code"].is_string(), "{warning}");
-        assert!(!detail.contains(key), "{detail}");
-        state(&serve, "failed").await;
+    ]
+    .map(|(key, status, words)| a_refused_call(url.as_str(), key, status, words));
+    join_all(refused).await;
+}
 
-        // Twilio's stream stays open and is counted on.
-        for n in 1..50 {
-            stream.media("inbound", 20 + 20 * n, &[0x55; 160]).await;
-        }
-        let call = call_until(&serve, &call_sid(1), |call| {
-            call["audio"]["inbound"]["frames"] == 50
-        })
+async fn a_refused_call(url: &str, key: &str, status: &str, words: &str) {
+    let serve = serve()
+        .deepgram(url)
+        .env("DEEPGRAM_API_KEY", key)
+        .start()
         .await;
-        assert_eq!(call["status"], "live");
-        assert_eq!(call["provider"]["state"], "failed");
-        stream.stop(1).await;
-        let events = ended(&serve, &call_sid(1)).await;
-        let [started, warned, gap, over] = &events[..] else {
-            panic!("{events:#?}")
-        };
-        assert_eq!(
-            (&started["type"], &warned["type"]),
-            (&"call.started".into(), &warning["type"])
-        );
-        assert_eq!(
-            gap["data"],
-            json!({ "track": "inbound", "at_ms": 0, "duration_ms": 1000, "reason": "provider" })
-        );
-        assert_eq!(over["data"]["end_reason"], "stop");
-        let stderr = serve.stderr.all().join("\n");
-        assert!(stderr.contains(words), "{stderr}");
-        assert!(!stderr.contains(key), "the key is in the log: {stderr}");
+    let mut stream = stream(&serve).await;
+    let warning = event(&serve, &call_sid(1), "warning").await;
+    let detail = warning["data"]["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(words) && detail.contains(status),
+        "{detail}"
+    );
+    assert!(warning["data"]["code"].is_string(), "{warning}");
+    assert!(!detail.contains(key), "{detail}");
+    state(&serve, "failed").await;
+
+    // Twilio's stream stays open, and what it brings is counted on.
+    for n in 1..50 {
+        stream.media("inbound", 20 + 20 * n, &[0x55; 160]).await;
     }
+    let call = call_until(&serve, &call_sid(1), |call| {
+        call["audio"]["inbound"]["frames"] == 50
+    })
+    .await;
+    assert_eq!(call["status"], "live");
+    assert_eq!(call["provider"]["state"], "failed");
+    stream.stop(1).await;
+
+    let events = ended(&serve, &call_sid(1)).await;
+    let [started, _, gap, over] = &events[..] else {
+        panic!("{events:#?}")
+    };
+    assert_eq!(started["type"], "call.started");
+    assert_eq!(events[1], warning);
+    assert_eq!(gap["type"], "audio.gap");
+    assert_eq!(
+        gap["data"],
+        json!({ "track": "inbound", "at_ms": 0, "duration_ms": 1000, "reason": "provider" })
+    );
+    assert_eq!(over["data"]["end_reason"], "stop");
+    let stderr = serve.stderr.all().join("\n");
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(!stderr.contains(key), "the key is in the log: {stderr}");
 }
 
 #[tokio::test]

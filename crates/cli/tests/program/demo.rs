@@ -128,7 +128,7 @@ async fn a_call_to_nobody_fails_and_says_why() {
         assert!(outcome.stderr.starts_with("sidetone: "), "{outcome:?}");
     }
     let serve = serve()
-        .env("TWILIO_ACCOUNT_SID", &format!("AC{:032x}", 2))
+        .env("TWILIO_ACCOUNT_SID", format!("AC{:032x}", 2))
         .start()
         .await;
     let refused = sidetone(["call", &serve.ws("/twilio"), "--say", "hello"])

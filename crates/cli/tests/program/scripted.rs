@@ -82,18 +82,21 @@ impl Connection {
 
     /// Waits for `CloseStream`, then says the last words and closes.
     pub(crate) async fn finish(mut self, last_words: &[&str]) {
-        loop {
-            if let Message::Text(text) = self.next().await
-                && text.contains("CloseStream")
-            {
-                break;
-            }
-        }
+        while !self.text().await.contains("CloseStream") {}
         for text in last_words {
             self.say(*text).await;
         }
         self.0.close(None).await.unwrap();
         while let Some(Ok(_)) = soon("the end", self.0.next()).await {}
+    }
+
+    /// The next text message.
+    pub(crate) async fn text(&mut self) -> String {
+        loop {
+            if let Message::Text(text) = self.next().await {
+                return text.to_string();
+            }
+        }
     }
 
     /// Breaks off without a word.

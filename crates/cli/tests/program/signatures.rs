@@ -4,7 +4,7 @@ use sidetone_simulator::phone::{self, Options, Party, Turn};
 use sidetone_twilio::signature;
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::deepgram::emulated;
+use crate::deepgram::{Recorder, emulated};
 use crate::requests::{call_status, stream_status, to, voice};
 use crate::serve::{Builder, Serve, serve, soon};
 use crate::twilio::{Socket, Stream, call_sid};
@@ -329,7 +329,12 @@ async fn a_phone_that_signs_is_served_from_webhook_to_last_word() {
 
 #[tokio::test]
 async fn a_callback_is_believed_only_with_a_signature_once_there_is_a_token() {
-    let serve = serve().env("TWILIO_AUTH_TOKEN", TOKEN).start().await;
+    let recorder = Recorder::start().await;
+    let serve = serve()
+        .deepgram(&recorder.url)
+        .env("TWILIO_AUTH_TOKEN", TOKEN)
+        .start()
+        .await;
     let ws = serve.ws("/twilio");
     let signature = signature::sign(TOKEN, &ws, &[("", ""); 0]);
     let socket = Socket::connect(&ws, &[("x-twilio-signature", &signature)])

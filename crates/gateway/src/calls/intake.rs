@@ -215,10 +215,15 @@ fn checked(
         ));
     };
     let tracks: Vec<Track> = start.tracks.iter().map(|track| track_of(*track)).collect();
+    let bidirectional = profile.bidirectional && tracks == [Track::Inbound];
+    if bidirectional {
+        let call_sid = &start.call_sid;
+        warn!(%call_sid, profile = name, "This version does not speak: the caller hears nothing.");
+    }
     let start = StreamStart {
         stream_sid: start.stream_sid,
         account_sid: start.account_sid,
-        bidirectional: profile.bidirectional && tracks == [Track::Inbound],
+        bidirectional,
         tracks,
         from: facts.from.or(parameters.remove(FROM)),
         to,

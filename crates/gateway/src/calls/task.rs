@@ -84,6 +84,9 @@ pub(super) struct CallTask {
     links: Vec<LinkConnection>,
     /// The payload of the newest media message; its memory is used again for the next.
     audio: Vec<u8>,
+    /// Whether something happened since others were last shown the call.
+    is_stale: bool,
+    /// When they may be shown it again.
     refresh_at: Instant,
     over: bool,
 }
@@ -140,6 +143,7 @@ impl CallTask {
             streams: Vec::with_capacity(1),
             links: Vec::with_capacity(1),
             audio: Vec::new(),
+            is_stale: true,
             refresh_at: now.instant,
             over: false,
             services,
@@ -226,13 +230,15 @@ impl CallTask {
             busy |= self.poll_links(cx, handle);
             busy |= self.poll_streams(cx, handle);
             if busy {
+                self.is_stale = true;
                 continue;
             }
             let now = Now::read();
             for link in &mut self.links {
                 link.poll_flush(cx, now.instant);
             }
-            if now.instant >= self.refresh_at {
+            if self.is_stale && now.instant >= self.refresh_at {
+                self.is_stale = false;
                 self.refresh_at = now.instant + REFRESH;
                 handle.refresh(self.engine.call());
             }
@@ -243,7 +249,14 @@ impl CallTask {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.engine.handle_timeout(now.std(), now.wall);
+            if self
+                .engine
+                .poll_timeout()
+                .is_some_and(|due| due <= now.std())
+            {
+                self.engine.handle_timeout(now.std(), now.wall);
+                self.is_stale = true;
+            }
         }
     }
 
@@ -272,7 +285,8 @@ impl CallTask {
     fn deadline(&self) -> Option<Instant> {
         let links = self.links.iter().filter_map(LinkConnection::deadline);
         let engine = self.engine.poll_timeout().map(Instant::from_std);
-        links.chain(engine).min()
+        let refresh = self.is_stale.then_some(self.refresh_at);
+        links.chain(engine).chain(refresh).min()
     }
 }
 
