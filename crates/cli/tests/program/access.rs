@@ -7,7 +7,7 @@ use crate::readers::{ask, look};
 use crate::scripted::Scripted;
 use crate::serve::{Serve, serve};
 use crate::twilio::{Socket, Stream, call_sid};
-use crate::watching::{call_until, rejected_for};
+use crate::watching::{call_until, event, rejected_for};
 
 /// What is not everyone's.
 const GUARDED: [&str; 4] = [
@@ -179,6 +179,27 @@ async fn an_origin_that_is_allowed_may_do_what_our_own_may() {
     }
     let answer = upgrade(&serve, "/client", &[&host, "Origin: http://desk.example"]).await;
     assert_eq!(answer.status, 403, "another scheme is another origin");
+}
+
+#[tokio::test]
+async fn a_browser_that_offers_its_token_as_a_subprotocol_is_answered_bearer() {
+    let serve = serve().start().await;
+    let _stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    event(&serve, &call_sid(1), "call.started").await;
+    let host = own_host(&serve);
+    for path in ["/client", GUARDED[2]] {
+        let offer = [&*host, "Sec-WebSocket-Protocol: bearer, t0ken"];
+        let answer = upgrade(&serve, path, &offer).await;
+        assert_eq!(answer.status, 101, "{answer:?}");
+        let header = answer.header.to_ascii_lowercase();
+        assert!(
+            header.contains("sec-websocket-protocol: bearer\r\n"),
+            "{answer:?}"
+        );
+        let answer = upgrade(&serve, path, &[&host]).await;
+        let header = answer.header.to_ascii_lowercase();
+        assert!(!header.contains("sec-websocket-protocol"), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,13 +20,16 @@ mod watching;
 mod web;
 
 mod access;
+mod admission;
 mod audio;
 mod bad_input;
+mod callbacks;
 mod calls;
 mod client;
 mod deepgram_failures;
 mod demo;
 mod events;
+mod following;
 mod hostile;
 mod listening;
 mod operations;

@@ -1,4 +1,5 @@
-//! A stream's way through a call: who may start one, what ends it, and what a second one does.
+//! A stream's way through a call: what ends it, what it is heard as, and what a
+//! second one does.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use sidetone_simulator::voice::{self, Speech};
@@ -6,25 +7,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::deepgram::{Recorder, emulated};
-use crate::requests::{call_status, stream_status, voice as webhook};
-use crate::serve::{Serve, serve, soon};
-use crate::twilio::{Socket, Stream, call_sid, stream_sid};
-use crate::watching::{call_until, event, metric, rejected_for};
-use crate::web::{ended, events, get, types, words};
+use crate::serve::{serve, soon};
+use crate::twilio::{Stream, call_sid, stream_sid};
+use crate::watching::{call_until, end_reason, event, metric};
+use crate::web::{ended, get, types, words};
 
 const BOTH: [&str; 2] = ["inbound", "outbound"];
 
 fn said(speech: &Speech) -> Vec<&str> {
     speech.words.iter().map(|word| word.word.as_str()).collect()
-}
-
-/// The reason in `call.ended`, once it is there.
-async fn end_reason(serve: &Serve, call: u32) -> String {
-    let events = ended(serve, &call_sid(call)).await;
-    events.last().unwrap()["data"]["end_reason"]
-        .as_str()
-        .unwrap()
-        .to_owned()
 }
 
 #[tokio::test]
@@ -62,73 +53,6 @@ async fn a_stop_is_answered_with_the_end_of_the_socket() {
 }
 
 #[tokio::test]
-async fn a_callback_that_a_stream_stopped_ends_it_and_completed_ends_the_call() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
-    let ws = serve.ws("/twilio");
-    // No media came, so nothing speaks against the callbacks.
-    let mut stopped = Stream::start(&ws, 1, 1, &["inbound"]).await;
-    let mut completed = Stream::start(&ws, 2, 2, &["inbound"]).await;
-    event(&serve, &call_sid(1), "call.started").await;
-    event(&serve, &call_sid(2), "call.started").await;
-    assert_eq!(
-        stream_status(&serve, 1, 9, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        stream_status(&serve, 2, 2, "stream-started")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
-    let status = call_status(&serve, 2, "completed").field("SipResponseCode", "200");
-    assert_eq!(status.post().await.status, 204);
-    assert!(stopped.socket.closed().await.is_some());
-    assert!(completed.socket.closed().await.is_some());
-    ended(&serve, &call_sid(1)).await;
-    assert_eq!(end_reason(&serve, 2).await, "hangup");
-    let events = events(&serve, &call_sid(2)).await;
-    assert_eq!(
-        types(&events),
-        ["call.started", "call.status", "call.ended"]
-    );
-    assert_eq!(events[1]["data"]["status"], "completed");
-    assert_eq!(events[1]["data"]["sip_code"], 200);
-}
-
-#[tokio::test]
-async fn what_became_of_a_call_is_the_reason_of_its_end() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
-    let outcomes = [
-        ("busy", "busy"),
-        ("no-answer", "no_answer"),
-        ("failed", "failed"),
-        ("canceled", "canceled"),
-    ];
-    let mut streams = Vec::new();
-    for (call, (status, _)) in (1..).zip(outcomes) {
-        streams.push(Stream::start(&serve.ws("/twilio"), call, call, &["inbound"]).await);
-        event(&serve, &call_sid(call), "call.started").await;
-        assert_eq!(call_status(&serve, call, status).post().await.status, 204);
-    }
-    for (call, (_, reason)) in (1..).zip(outcomes) {
-        assert_eq!(end_reason(&serve, call).await, reason);
-    }
-}
-
-#[tokio::test]
 async fn pings_and_closes_are_answered() {
     async fn ping(stream: &mut Stream, payload: &'static str) {
         stream
@@ -160,74 +84,6 @@ async fn pings_and_closes_are_answered() {
         .await
         .unwrap();
     assert_eq!(stream.socket.closed().await.expect("a Close comes").0, 1000);
-}
-
-#[tokio::test]
-async fn an_unproved_callback_is_not_believed_while_media_comes() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    stream.play("inbound", 57, &[7; 320]).await;
-    call_until(&serve, &call_sid(1), |c| {
-        c["audio"]["inbound"]["frames"] == 2
-    })
-    .await;
-    assert_eq!(call_status(&serve, 1, "completed").post().await.status, 204);
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(rejected_for(&serve, "unproved_callback").await, 2.0);
-    stream.play("inbound", 97, &[8; 160]).await;
-    recorder
-        .until("later audio", |all| {
-            all.iter().any(|c| c.audio.ends_with(&[8; 160]))
-        })
-        .await;
-    stream.stop(1).await;
-    assert_eq!(end_reason(&serve, 1).await, "stop");
-}
-
-#[tokio::test]
-async fn callbacks_for_a_call_that_is_not_here_are_taken_in_silence() {
-    let serve = serve().start().await;
-    assert_eq!(call_status(&serve, 1, "completed").post().await.status, 204);
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        get(&serve, "/api/v1/calls").await.1["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        0
-    );
-}
-
-#[tokio::test]
-async fn what_twilio_says_of_a_call_is_an_event_once() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
-    let stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    event(&serve, &call_sid(1), "call.started").await;
-    for status in ["ringing", "in-progress", "in-progress"] {
-        assert_eq!(call_status(&serve, 1, status).post().await.status, 204);
-    }
-    let answered = event(&serve, &call_sid(1), "call.answered").await;
-    assert_eq!(answered["data"]["sip_code"], serde_json::Value::Null);
-    let events = events(&serve, &call_sid(1)).await;
-    assert_eq!(
-        types(&events),
-        ["call.started", "call.ringing", "call.answered"]
-    );
-    drop(stream);
 }
 
 #[tokio::test]
@@ -451,152 +307,6 @@ async fn a_call_without_audio_begins_and_ends_like_any_other() {
 }
 
 #[tokio::test]
-async fn the_profile_of_a_stream_is_its_paths_else_its_parameters_else_its_numbers() {
-    let toml = "[profiles.desk.listen]\n[profiles.shop.listen]\n[profiles.night.listen]\n\
-                [numbers]\n\"+15005550006\" = \"shop\"\n";
-    let serve = serve()
-        .toml(toml)
-        .arg("--profile")
-        .arg("night")
-        .start()
-        .await;
-    let of_shop = r#"{"to":"+15005550006","tenant":"t-42"}"#;
-    let of_desk = r#"{"to":"+15005550006","profile":"desk"}"#;
-    for (call, (path, parameters, expected)) in (1..).zip([
-        ("/twilio/desk", of_shop, "desk"),
-        ("/twilio/shop", of_desk, "shop"),
-        ("/twilio", of_desk, "desk"),
-        ("/twilio", of_shop, "shop"),
-        ("/twilio", "{}", "night"),
-        ("/media", of_desk, "default"),
-    ]) {
-        let mut stream = Stream::connected(&serve.ws(path), call).await;
-        stream.say_start(call, &["inbound"], parameters).await;
-        let found = call_until(&serve, &call_sid(call), |_| true).await;
-        assert_eq!(found["profile"], expected, "{path} {parameters}");
-        if parameters == of_shop {
-            assert_eq!(found["to"], "+15005550006");
-            assert_eq!(found["custom_parameters"]["tenant"], "t-42");
-        }
-    }
-    let mut stream = Stream::connected(&serve.ws("/twilio"), 9).await;
-    stream
-        .say_start(9, &["inbound"], r#"{"profile":"nobody"}"#)
-        .await;
-    let (code, reason) = stream.socket.closed().await.expect("a Close comes");
-    assert_eq!(code, 1008);
-    assert!(reason.contains("nobody"), "{reason}");
-    let line = serve.stderr.wait_for("nobody").await;
-    assert!(line.contains("desk") && line.contains("night"), "{line}");
-}
-
-#[tokio::test]
-async fn a_stream_of_another_account_is_refused_when_ours_is_known() {
-    let ours = "AC000000000000000000000000000000ff";
-    let serve = serve().env("TWILIO_ACCOUNT_SID", ours).start().await;
-    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    let (code, reason) = stream.socket.closed().await.expect("a Close comes");
-    assert_eq!(code, 1008);
-    assert!(reason.contains("accountSid"), "{reason}");
-    assert_eq!(
-        get(&serve, &format!("/api/v1/calls/{}", call_sid(1)))
-            .await
-            .0,
-        404
-    );
-    assert_eq!(rejected_for(&serve, "foreign_account").await, 1.0);
-}
-
-#[tokio::test]
-async fn a_call_that_was_answered_here_must_show_its_proof() {
-    let serve = serve().start().await;
-    let ws = serve.ws("/twilio");
-    let auth = webhook(&serve, "/voice", 1)
-        .post()
-        .await
-        .parameter("auth")
-        .unwrap()
-        .to_owned();
-    let other = webhook(&serve, "/voice", 2)
-        .post()
-        .await
-        .parameter("auth")
-        .unwrap()
-        .to_owned();
-    for wrong in [
-        "{}".to_owned(),
-        format!(r#"{{"auth":"{other}"}}"#),
-        r#"{"auth":"x"}"#.to_owned(),
-    ] {
-        let mut stream = Stream::connected(&ws, 1).await;
-        stream.say_start(1, &["inbound"], &wrong).await;
-        assert_eq!(
-            stream.socket.closed().await.expect("a Close comes").0,
-            1008,
-            "{wrong}"
-        );
-    }
-    assert_eq!(rejected_for(&serve, "stream_auth").await, 3.0);
-    let right = format!(r#"{{"auth":"{auth}","tenant":"t-42"}}"#);
-    let mut stream = Stream::connected(&ws, 1).await;
-    stream.say_start(1, &["inbound"], &right).await;
-    let call = call_until(&serve, &call_sid(1), |_| true).await;
-    assert_eq!(
-        call["custom_parameters"],
-        serde_json::json!({"tenant": "t-42"})
-    );
-    // What the webhook said of the call is known, whatever the stream says.
-    assert_eq!(call["from"], crate::requests::FROM);
-    assert_eq!(call["to"], crate::requests::TO);
-
-    // A further stream of the call has to show it as well.
-    let mut further = Stream::connected(&ws, 3).await;
-    further.say_start(1, &["inbound"], "{}").await;
-    assert_eq!(
-        further.socket.closed().await.expect("a Close comes").0,
-        1008
-    );
-    let mut further = Stream::connected(&ws, 4).await;
-    further.say_start(1, &["inbound"], &right).await;
-    call_until(&serve, &call_sid(1), |call| {
-        call["stream_sid"] == stream_sid(4)
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn beyond_the_most_calls_a_stream_is_told_to_try_again_later() {
-    let recorder = Recorder::start().await;
-    let serve = serve()
-        .toml("[limits]\nmax_calls = 1\n")
-        .deepgram(&recorder.url)
-        .start()
-        .await;
-    let ws = serve.ws("/twilio");
-    let live = Stream::start(&ws, 1, 1, &["inbound"]).await;
-    call_until(&serve, &call_sid(1), |call| call["status"] == "live").await;
-    let mut second = Stream::start(&ws, 2, 2, &["inbound"]).await;
-    assert_eq!(second.socket.closed().await.expect("a Close comes").0, 1013);
-    assert_eq!(
-        get(&serve, &format!("/api/v1/calls/{}", call_sid(2)))
-            .await
-            .0,
-        404
-    );
-    // A further stream of the live call needs no place.
-    let further = Stream::start(&ws, 1, 3, &["outbound"]).await;
-    call_until(&serve, &call_sid(1), |call| {
-        call["stream_sid"] == stream_sid(3)
-    })
-    .await;
-    live.stop(1).await;
-    further.stop(1).await;
-    ended(&serve, &call_sid(1)).await;
-    let _next = Stream::start(&ws, 4, 4, &["inbound"]).await;
-    call_until(&serve, &call_sid(4), |call| call["status"] == "live").await;
-}
-
-#[tokio::test]
 async fn keys_pressed_on_a_bidirectional_stream_are_events() {
     let recorder = Recorder::start().await;
     let serve = serve().deepgram(&recorder.url).start().await;
@@ -622,14 +332,4 @@ async fn keys_pressed_on_a_bidirectional_stream_are_events() {
         events[2]["data"],
         serde_json::json!({"track": "inbound", "digit": "#"})
     );
-}
-
-#[tokio::test]
-async fn a_handshake_that_is_none_is_told_so() {
-    let serve = serve().start().await;
-    let (status, problem) = get(&serve, "/twilio").await;
-    assert_eq!(status, 426, "{problem}");
-    assert_eq!(get(&serve, "/media").await.0, 426);
-    let socket = Socket::connect(&serve.ws("/twilio/default"), &[]).await;
-    assert!(socket.is_ok());
 }

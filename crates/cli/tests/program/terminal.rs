@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::command::{Outcome, sidetone};
+use crate::deepgram::Recorder;
 use crate::scripted::{METADATA, Scripted, results};
 use crate::serve::{Serve, serve, soon};
 use crate::twilio::{Stream, call_sid};
@@ -211,6 +212,35 @@ async fn the_configuration_file_is_named_by_flag_or_environment() {
         .await;
     assert_eq!(missing.code, Some(2), "{missing:?}");
     assert!(missing.stderr.contains("missing.toml"), "{missing:?}");
+}
+
+#[tokio::test]
+async fn deepgrams_address_may_be_written_in_any_way() {
+    let recorder = Recorder::start().await;
+    let authority = recorder.url.trim_start_matches("ws://").to_owned();
+    for (n, (url, path)) in [
+        (format!("ws://{authority}"), "/v1/listen?"),
+        (format!("ws://{authority}/"), "/v1/listen?"),
+        (format!("http://{authority}"), "/v1/listen?"),
+        (format!("ws://{authority}/v1/listen"), "/v1/listen?"),
+        (format!("http://{authority}/v1/listen/"), "/v1/listen?"),
+        (
+            format!("http://{authority}/proxy/v1/listen"),
+            "/proxy/v1/listen?",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let serve = serve().deepgram(&url).start().await;
+        let _stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+        let connections = recorder.until("a connection", |all| all.len() > n).await;
+        assert!(
+            connections[n].target.starts_with(path),
+            "{url}: {}",
+            connections[n].target
+        );
+    }
 }
 
 #[tokio::test]

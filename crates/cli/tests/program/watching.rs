@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::serve::{PATIENCE, Serve, soon};
-use crate::web::{events, get};
+use crate::twilio::call_sid;
+use crate::web::{ended, events, get};
 
 /// Waits until a call, as the API shows it, is as wanted.
 pub(crate) async fn call_until(
@@ -46,6 +47,15 @@ pub(crate) async fn event(serve: &Serve, call_sid: &str, event_type: &str) -> Va
         }
     };
     soon(event_type, waiting).await
+}
+
+/// The reason in `call.ended`, once it is there.
+pub(crate) async fn end_reason(serve: &Serve, call: u32) -> String {
+    let events = ended(serve, &call_sid(call)).await;
+    events.last().unwrap()["data"]["end_reason"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// The values of a metric, over all its labels.

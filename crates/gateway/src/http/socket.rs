@@ -43,6 +43,8 @@ where
 {
     let tasks = app.gateway.tasks.clone();
     upgrade
+        // A browser offers its token as a second protocol, which is not echoed.
+        .protocols(["bearer"])
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)

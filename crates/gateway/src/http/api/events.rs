@@ -52,8 +52,6 @@ pub(in crate::http) async fn events(
             after,
             types,
         );
-        // A browser offers its token as a second protocol, which is not echoed.
-        let upgrade = upgrade.protocols(["bearer"]);
         return Ok(socket::upgrade(upgrade, &app, move |socket| {
             send(socket, feed)
         }));
