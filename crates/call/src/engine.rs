@@ -1,17 +1,15 @@
 //! The call engine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sidetone_audio::{Gap, GapReason, Track};
 use sidetone_deepgram::listen::link;
-use sidetone_twilio::CallSid;
 
 use crate::event::{
-    AudioCounts, AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EventData, Provider,
-    ProviderState, Status,
+    AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EventData, ProviderState, Status,
 };
 
 mod clock;
@@ -94,7 +92,7 @@ impl Engine {
         let is_reopened = setup.former.is_some();
         let call = match setup.former {
             Some(former) => *former,
-            None => new_call(setup.call_sid, setup.profile),
+            None => Call::new(setup.call_sid, setup.profile),
         };
         Self {
             call,
@@ -440,35 +438,6 @@ impl fmt::Debug for Engine {
             .field("links", &self.legs.len())
             .field("outputs", &self.outputs.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn new_call(call_sid: CallSid, profile: String) -> Call {
-    Call {
-        call_sid,
-        stream_sid: None,
-        account_sid: None,
-        profile,
-        direction: None,
-        from: None,
-        to: None,
-        custom_parameters: BTreeMap::new(),
-        tracks: Vec::new(),
-        status: Status::Pending,
-        started_at: None,
-        ended_at: None,
-        end_reason: None,
-        duration_ms: 0,
-        last_seq: 0,
-        provider: Provider {
-            state: ProviderState::Closed,
-            request_id: None,
-            reconnects: 0,
-            replayed_ms: 0,
-            behind_ms: 0,
-        },
-        audio: AudioCounts::default(),
-        last_text: None,
     }
 }
 

@@ -41,6 +41,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// Listens on these addresses and hears with this Deepgram; everything else is as when nothing
+    /// is configured. There are no profiles: they are the caller's to add.
+    pub fn new(listen: Vec<SocketAddr>, deepgram: Deepgram) -> Self {
+        Self {
+            listen,
+            public_url: None,
+            insecure: false,
+            trust_loopback: None,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            twilio: Twilio::default(),
+            deepgram,
+            profiles: BTreeMap::new(),
+            default_profile: "default".to_owned(),
+            numbers: BTreeMap::new(),
+            limits: Limits::default(),
+            drain: Duration::from_secs(30),
+        }
+    }
+
     /// The first address that others than this machine can reach.
     pub fn public_address(&self) -> Option<SocketAddr> {
         self.listen
@@ -101,6 +121,16 @@ pub struct Listen {
     pub params: Params,
     /// Between two sends of audio.
     pub flush: Duration,
+}
+
+/// As the built-in profile `default`.
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            params: Params::default_profile(),
+            flush: Duration::from_millis(60),
+        }
+    }
 }
 
 /// What the caller gets while the call is transcribed.

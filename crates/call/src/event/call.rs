@@ -54,6 +54,38 @@ pub struct Call {
     pub last_text: Option<String>,
 }
 
+impl Call {
+    /// A call of which nothing is known yet but what happens on it.
+    pub fn new(call_sid: CallSid, profile: String) -> Self {
+        Self {
+            call_sid,
+            stream_sid: None,
+            account_sid: None,
+            profile,
+            direction: None,
+            from: None,
+            to: None,
+            custom_parameters: BTreeMap::new(),
+            tracks: Vec::new(),
+            status: Status::Pending,
+            started_at: None,
+            ended_at: None,
+            end_reason: None,
+            duration_ms: 0,
+            last_seq: 0,
+            provider: Provider {
+                state: ProviderState::Closed,
+                request_id: None,
+                reconnects: 0,
+                replayed_ms: 0,
+                behind_ms: 0,
+            },
+            audio: AudioCounts::default(),
+            last_text: None,
+        }
+    }
+}
+
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")

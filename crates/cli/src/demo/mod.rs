@@ -13,9 +13,8 @@ use anyhow::{Context as _, bail};
 use sidetone_audio::Track;
 use sidetone_call::archive::Archive as _;
 use sidetone_call::event::{EventData, Status, Transcript};
-use sidetone_deepgram::listen::params::Params;
 use sidetone_gateway::calls::Calls;
-use sidetone_gateway::config::{Deepgram, Dial, Limits, Listen, Profile, Twilio};
+use sidetone_gateway::config::{Deepgram, Dial, Limits, Listen, Profile};
 use sidetone_gateway::{Config, Gateway, Shutdown};
 use sidetone_simulator::emulator::{self, Emulator};
 use sidetone_simulator::phone::{self, Party};
@@ -120,35 +119,23 @@ fn opening(args: &Demo, address: SocketAddr) -> String {
 }
 
 fn configuration(args: &Demo, deepgram: Url) -> Config {
-    let listen = Listen {
-        params: Params::default_profile(),
-        flush: Duration::from_millis(60),
-    };
     let profile = Profile {
-        listen: Some(listen),
+        listen: Some(Listen::default()),
         dial: Some(Dial::Number(script::CALLEE.to_owned())),
         ..Profile::default()
     };
+    let deepgram = Deepgram {
+        api_key: "demo".into(),
+        url: deepgram,
+    };
     Config {
-        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
-        public_url: None,
-        insecure: false,
-        trust_loopback: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        twilio: Twilio::default(),
-        deepgram: Deepgram {
-            api_key: "demo".into(),
-            url: deepgram,
-        },
         profiles: BTreeMap::from([("default".to_owned(), profile)]),
-        default_profile: "default".to_owned(),
-        numbers: BTreeMap::new(),
         limits: Limits {
             max_calls: usize::from(args.calls),
             ..Limits::default()
         },
         drain: Duration::ZERO,
+        ..Config::new(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], deepgram)
     }
 }
 

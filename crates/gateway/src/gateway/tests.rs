@@ -1,26 +1,14 @@
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::config::{Deepgram, Limits, Twilio};
+use crate::config::Deepgram;
 
 fn config(listen: &str) -> Config {
+    let deepgram = Deepgram {
+        api_key: "secret-key".into(),
+        url: "ws://127.0.0.1:9".parse().unwrap(),
+    };
     Config {
-        listen: vec![listen.parse().unwrap()],
-        public_url: None,
-        insecure: false,
-        trust_loopback: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        twilio: Twilio::default(),
-        deepgram: Deepgram {
-            api_key: "secret-key".into(),
-            url: "ws://127.0.0.1:9".parse().unwrap(),
-        },
-        profiles: BTreeMap::new(),
-        default_profile: "default".to_owned(),
-        numbers: BTreeMap::new(),
-        limits: Limits::default(),
         drain: Duration::ZERO,
+        ..Config::new(vec![listen.parse().unwrap()], deepgram)
     }
 }
 

@@ -11,9 +11,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use sidetone_call::event::EventData;
 use sidetone_call::log::{Cursor, Item, Read};
-use sidetone_deepgram::listen::params::Params;
 use sidetone_gateway::calls::{CallHandle, Calls};
-use sidetone_gateway::config::{Config, Limits, Listen, Profile, Twilio};
+use sidetone_gateway::config::{Config, Listen, Profile};
 use sidetone_gateway::{Gateway, Shutdown, config};
 use sidetone_twilio::CallSid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,31 +34,17 @@ pub(crate) fn within<F: Future>(what: F) -> impl Future<Output = F::Output> {
 }
 
 pub(crate) fn config(deepgram_url: &str) -> Config {
-    let listen = Listen {
-        params: Params::default_profile(),
-        flush: Duration::from_millis(60),
-    };
     let profile = Profile {
-        listen: Some(listen),
+        listen: Some(Listen::default()),
         ..Profile::default()
     };
+    let deepgram = config::Deepgram {
+        api_key: "test-key".into(),
+        url: deepgram_url.parse().unwrap(),
+    };
     Config {
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        public_url: None,
-        insecure: false,
-        trust_loopback: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        twilio: Twilio::default(),
-        deepgram: config::Deepgram {
-            api_key: "test-key".into(),
-            url: deepgram_url.parse().unwrap(),
-        },
         profiles: BTreeMap::from([("default".to_owned(), profile)]),
-        default_profile: "default".to_owned(),
-        numbers: BTreeMap::new(),
-        limits: Limits::default(),
-        drain: Duration::from_secs(10),
+        ..Config::new(vec!["127.0.0.1:0".parse().unwrap()], deepgram)
     }
 }
 

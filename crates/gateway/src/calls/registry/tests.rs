@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Config, Deepgram, Limits, Twilio};
+use crate::config::{Config, Deepgram, Limits};
 use crate::metrics::Metrics;
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
@@ -8,26 +8,16 @@ use tokio_util::task::TaskTracker;
 use crate::calls::Dialer;
 
 fn calls(max_calls: usize) -> Calls {
+    let deepgram = Deepgram {
+        api_key: "key".into(),
+        url: "ws://127.0.0.1:9".parse().unwrap(),
+    };
     let config = Config {
-        listen: Vec::new(),
-        public_url: None,
-        insecure: false,
-        trust_loopback: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        twilio: Twilio::default(),
-        deepgram: Deepgram {
-            api_key: "key".into(),
-            url: "ws://127.0.0.1:9".parse().unwrap(),
-        },
-        profiles: std::collections::BTreeMap::new(),
-        default_profile: "default".to_owned(),
-        numbers: std::collections::BTreeMap::new(),
         limits: Limits {
             max_calls,
             ..Limits::default()
         },
-        drain: Duration::ZERO,
+        ..Config::new(Vec::new(), deepgram)
     };
     let dialer = Dialer::new(&config.deepgram).unwrap();
     Calls::new(Services {

@@ -1,27 +1,14 @@
 use http::{Request, Version};
 
 use super::*;
-use crate::config::{Deepgram, Limits, Twilio};
+use crate::config::Deepgram;
 
 fn config() -> Config {
-    Config {
-        listen: vec!["127.0.0.1:5000".parse().unwrap()],
-        public_url: None,
-        insecure: false,
-        trust_loopback: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        twilio: Twilio::default(),
-        deepgram: Deepgram {
-            api_key: String::new().into(),
-            url: Url::parse("ws://127.0.0.1:1").unwrap(),
-        },
-        profiles: Default::default(),
-        default_profile: "default".to_owned(),
-        numbers: Default::default(),
-        limits: Limits::default(),
-        drain: std::time::Duration::from_secs(30),
-    }
+    let deepgram = Deepgram {
+        api_key: String::new().into(),
+        url: Url::parse("ws://127.0.0.1:1").unwrap(),
+    };
+    Config::new(vec!["127.0.0.1:5000".parse().unwrap()], deepgram)
 }
 
 /// A request: its method, its target and its header fields.
