@@ -1,4 +1,4 @@
-//! Telephony audio: G.711 mu-law, track timelines, stereo interleaving.
+//! Telephony audio: G.711 mu-law, track timelines, stereo interleaving, WAV files.
 //!
 //! Everything here is a plain value: no runtime, no clock, no serialization. All audio is 8 kHz
 //! mu-law, one byte a sample; positions are sample counts.
@@ -27,6 +27,7 @@
 mod interleaver;
 mod timeline;
 pub mod ulaw;
+pub mod wav;
 
 pub use interleaver::{Audio, Block, Interleaver};
 pub use timeline::{Gap, GapReason, Placement, Timeline};
