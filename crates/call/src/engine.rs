@@ -30,7 +30,7 @@ use leg::{Leg, LegLife};
 use life::{Life, outcome};
 pub use output::{LinkKey, Note, Output, ProviderText, Summary};
 use routing::Closing;
-pub use setup::{Limits, Listen, Setup, StreamEnd, StreamKey, StreamStart};
+pub use setup::{Limits, Links, Listen, Setup, StreamEnd, StreamKey, StreamStart};
 use stream::Stream;
 
 /// One call, from its first stream to its last word.
@@ -51,7 +51,8 @@ use stream::Stream;
 ///
 /// What is true of the streams, the end of the call and its reason is the public contract; in
 /// short: a track is taken from the newest stream that brings it; a listen link is made for each
-/// stream that brings a track no link hears, and finished as soon as no stream feeds it; the call
+/// stream (or, by [`Links`], for each of its tracks) that brings a track no link hears, and
+/// finished as soon as no stream feeds it; the call
 /// ends when Twilio says so, or 2 s after its last stream, and `call.ended` comes when every link
 /// has heard all there was.
 pub struct Engine {
@@ -416,6 +417,8 @@ impl Engine {
         }
     }
 
+    /// Of several links: the worst state, and what waits longest. `reconnects` and `replayed_ms`
+    /// are sums, and `request_id` is that of the newest connection.
     fn refresh_provider(&mut self) {
         let states = self.legs.iter().map(|leg| leg.state);
         let behind = self.legs.iter().map(|leg| leg.link.behind()).max();

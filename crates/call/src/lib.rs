@@ -24,7 +24,7 @@
 //!
 //! use jiff::Timestamp;
 //! use sidetone_audio::Track;
-//! use sidetone_call::engine::{Engine, Limits, Listen, Output, Setup, StreamStart};
+//! use sidetone_call::engine::{Engine, Limits, Links, Listen, Output, Setup, StreamStart};
 //! use sidetone_call::log::{Cursor, EventLog, Item, Read};
 //!
 //! let (now, wall) = (Instant::now(), Timestamp::now());
@@ -35,7 +35,11 @@
 //!         call_sid,
 //!         profile: "default".into(),
 //!         former: None,
-//!         listen: Some(Listen { flush: Duration::from_millis(60), interim_results: true }),
+//!         listen: Some(Listen {
+//!             flush: Duration::from_millis(60),
+//!             interim_results: true,
+//!             links: Links::Stereo,
+//!         }),
 //!         limits: Limits {
 //!             idle_timeout: Duration::from_secs(60),
 //!             replay_window: Duration::from_secs(60),

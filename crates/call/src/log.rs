@@ -4,8 +4,10 @@
 //! *stored* by the archive, and only then visible to cursors. Interims are never stored; they wait
 //! for the events before them, and a reader that is behind gets only the newest of each track.
 //!
-//! Memory is bounded: of the visible events the last [`KEPT_EVENTS`] stay, and those that are not
-//! stored yet.
+//! While the archive is away events are shown before they are stored ([`EventLog::show_unstored`]).
+//!
+//! Memory is bounded by whoever appends: of the stored events the last [`KEPT_EVENTS`] stay, and
+//! those that are not stored yet.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +21,7 @@ use sidetone_twilio::CallSid;
 
 use crate::event::{Event, EventData, Transcript, time};
 
-/// How many visible events a log keeps in memory; a cursor further back is sent to the archive.
+/// How many stored events a log keeps in memory; a cursor further back is sent to the archive.
 pub const KEPT_EVENTS: usize = 1_024;
 
 /// An event in the log, with room for its rendered JSON so that it is rendered once for all.
@@ -128,10 +130,12 @@ pub enum Read {
 #[derive(Debug)]
 pub struct EventLog {
     call_sid: CallSid,
-    /// Without a hole up to `appended`: first those that are visible, then those not yet stored.
+    /// Without a hole up to `appended`: first those that are stored, then those not yet.
     entries: VecDeque<Arc<Entry>>,
     appended: u64,
     stored: u64,
+    /// At least `stored`.
+    visible: u64,
     interims: [Slot; 2],
 }
 
@@ -152,6 +156,7 @@ impl EventLog {
             entries: VecDeque::new(),
             appended: last_seq,
             stored: last_seq,
+            visible: last_seq,
             interims: [const {
                 Slot {
                     count: 0,
@@ -206,9 +211,26 @@ impl EventLog {
     /// Says that all events up to `seq` are stored: they become visible.
     pub fn stored(&mut self, seq: u64) {
         self.stored = seq.clamp(self.stored, self.appended);
-        while self.visible_events() > KEPT_EVENTS {
+        self.visible = self.visible.max(self.stored);
+        while self.stored_entries() > KEPT_EVENTS {
             self.entries.pop_front();
         }
+    }
+
+    /// Makes all events visible that were appended so far, stored or not.
+    pub const fn show_unstored(&mut self) {
+        self.visible = self.appended;
+    }
+
+    /// The oldest event that is not stored, when there is one.
+    pub fn first_unstored(&self) -> Option<u64> {
+        (self.stored < self.appended).then_some(self.stored + 1)
+    }
+
+    /// Whether `call.ended` was the last event to be appended.
+    pub fn has_ended(&self) -> bool {
+        let last = self.entries.back().map(|entry| &entry.event.data);
+        matches!(last, Some(EventData::CallEnded(_)))
     }
 
     /// Sets or empties a track's interim. It becomes visible after the events appended so far.
@@ -246,7 +268,7 @@ impl EventLog {
             *passed = Some(before.max(gone));
             if before < slot.count
                 && items.len() < max
-                && let Some(interim) = slot.visible_at(seq, self.stored)
+                && let Some(interim) = slot.visible_at(seq, self.visible)
             {
                 items.push(Item::Interim(Arc::clone(interim)));
                 *passed = Some(slot.count);
@@ -254,7 +276,7 @@ impl EventLog {
         }
 
         if items.is_empty() {
-            return if self.has_ended(seq) {
+            return if seq >= self.appended && self.has_ended() {
                 Read::Ended
             } else {
                 Read::Waiting
@@ -270,14 +292,14 @@ impl EventLog {
     /// A cursor that has read everything so far.
     pub fn end(&self) -> Cursor {
         Cursor {
-            seq: self.stored,
+            seq: self.visible,
             interims_passed: self.interims.each_ref().map(|slot| Some(slot.count)),
         }
     }
 
     /// The newest `seq` that is visible.
     pub const fn last_seq(&self) -> u64 {
-        self.stored
+        self.visible
     }
 
     /// The oldest event in memory, or the next one when there is none.
@@ -285,12 +307,12 @@ impl EventLog {
         self.appended + 1 - self.entries.len() as u64
     }
 
-    fn visible_events(&self) -> usize {
+    fn stored_entries(&self) -> usize {
         self.entries.len() - distance(self.stored, self.appended)
     }
 
     fn events_after(&self, seq: u64, max: usize) -> Vec<Item> {
-        let unread = distance(seq, self.stored).min(max);
+        let unread = distance(seq, self.visible).min(max);
         let read = distance(self.first() - 1, seq);
         self.entries
             .iter()
@@ -299,12 +321,6 @@ impl EventLog {
             .cloned()
             .map(Item::Event)
             .collect()
-    }
-
-    /// Whether a cursor at `seq` has nothing more to expect.
-    fn has_ended(&self, seq: u64) -> bool {
-        let last = self.entries.back().map(|entry| &entry.event.data);
-        seq >= self.appended && matches!(last, Some(EventData::CallEnded(_)))
     }
 }
 
@@ -316,10 +332,10 @@ impl Slot {
 
     /// The newest, for a cursor that has just read event `seq`: only one that has read all that
     /// is visible, and only when everything before the interim is.
-    fn visible_at(&self, seq: u64, stored: u64) -> Option<&Arc<Interim>> {
+    fn visible_at(&self, seq: u64, visible: u64) -> Option<&Arc<Interim>> {
         self.newest
             .as_ref()
-            .filter(|interim| seq == stored && interim.after_seq <= stored)
+            .filter(|interim| seq == visible && interim.after_seq <= visible)
     }
 }
 

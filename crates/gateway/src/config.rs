@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+pub use sidetone_call::engine::Links;
 use sidetone_deepgram::listen::params::Params;
 use sidetone_twilio::AccountSid;
 use url::Url;
@@ -22,6 +23,8 @@ pub struct Config {
     pub trust_loopback: Option<bool>,
     /// Origins, beside its own, whose pages may use it.
     pub allowed_origins: Vec<String>,
+    /// Serve TLS itself.
+    pub tls: Option<Tls>,
     /// Proxies whose `X-Forwarded-*` headers are believed: addresses or CIDR ranges.
     pub trusted_proxies: Vec<String>,
     /// Twilio's account.
@@ -50,6 +53,7 @@ impl Config {
             insecure: false,
             trust_loopback: None,
             allowed_origins: Vec::new(),
+            tls: None,
             trusted_proxies: Vec::new(),
             twilio: Twilio::default(),
             deepgram,
@@ -70,13 +74,40 @@ impl Config {
     }
 }
 
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate, then those that lead to its root.
+    pub certificates_pem: String,
+    /// The key, not encrypted.
+    pub key_pem: SecretString,
+}
+
 /// Twilio's account.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Twilio {
     /// When known, `start.accountSid` must be it.
     pub account_sid: Option<AccountSid>,
     /// Signatures are required when there is one; several during rotation.
     pub auth_tokens: Vec<SecretString>,
+    /// Base URL of the REST API with scheme http or https; the version path may be missing.
+    pub api_url: Url,
+}
+
+impl Twilio {
+    /// Where Twilio's own REST API is.
+    pub const API_URL: &str = "https://api.twilio.com";
+}
+
+/// No account, and Twilio's own REST API.
+impl Default for Twilio {
+    fn default() -> Self {
+        Self {
+            account_sid: None,
+            auth_tokens: Vec::new(),
+            api_url: Url::parse(Self::API_URL).expect("a URL is written there"),
+        }
+    }
 }
 
 /// Deepgram's address and key.
@@ -121,6 +152,19 @@ pub struct Listen {
     pub params: Params,
     /// Between two sends of audio.
     pub flush: Duration,
+    /// How a stream's tracks are shared among connections.
+    pub links: Links,
+}
+
+impl Listen {
+    /// How tracks are shared in fact: each has its own connection when the language is `multi`,
+    /// since of several channels Deepgram then hears one only.
+    pub fn links_in_use(&self) -> Links {
+        match self.params.language() {
+            Some("multi") => Links::PerTrack,
+            _ => self.links,
+        }
+    }
 }
 
 /// As the built-in profile `default`.
@@ -129,6 +173,7 @@ impl Default for Listen {
         Self {
             params: Params::default_profile(),
             flush: Duration::from_millis(60),
+            links: Links::Stereo,
         }
     }
 }

@@ -76,14 +76,10 @@ impl Engine {
             link::Event::Failed { status, words } => self.failed(index, status, words),
             link::Event::Transcript(heard) => self.heard(now, index, heard),
             link::Event::EmptyFinal { channel, .. } => {
-                if let Some(track) = self.legs[index].track(channel) {
-                    self.outputs.push_back(Output::Interim {
-                        track,
-                        transcript: None,
-                    });
-                }
+                self.withdraw_interim(index, channel);
                 self.legs[index].forget();
             }
+            link::Event::InterimWithdrawn { channel } => self.withdraw_interim(index, channel),
             link::Event::SpeechStarted { channel, at } => {
                 if let Some(mark) = self.speech_mark(index, channel, at) {
                     self.emit(EventData::SpeechStarted(mark));
@@ -169,6 +165,16 @@ impl Engine {
             let transcript = Some(Box::new(transcript));
             self.outputs
                 .push_back(Output::Interim { track, transcript });
+        }
+    }
+
+    /// What was shown of a channel is heard no longer.
+    fn withdraw_interim(&mut self, index: usize, channel: usize) {
+        if let Some(track) = self.legs[index].track(channel) {
+            self.outputs.push_back(Output::Interim {
+                track,
+                transcript: None,
+            });
         }
     }
 

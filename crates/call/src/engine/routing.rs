@@ -7,7 +7,7 @@ use sidetone_deepgram::listen::link;
 
 use super::leg::{Leg, LegLife};
 use super::stream::Check;
-use super::{Engine, LinkKey, Output, StreamKey};
+use super::{Engine, LinkKey, Links, Output, StreamKey};
 use crate::event::EndReason;
 
 /// Why Sidetone itself closes a stream's socket.
@@ -45,7 +45,7 @@ impl Engine {
             let source = newest_first.find(|stream| stream.tracks.contains(&track));
             self.lanes[track.index()].take_from(source.map(|stream| stream.key));
         }
-        self.open_leg(now);
+        self.open_legs(now);
         for index in 0..self.legs.len() {
             let key = self.legs[index].key;
             let mut heard = self.lanes.iter().filter(|lane| lane.link == Some(key));
@@ -60,33 +60,36 @@ impl Engine {
         }
     }
 
-    /// Opens a link for the newest stream when it brings a track that none hears. The link hears
-    /// all tracks of the stream.
-    fn open_leg(&mut self, now: Instant) {
+    /// Opens links for the newest stream when it brings tracks that none hears.
+    fn open_legs(&mut self, now: Instant) {
         let (Some(listen), Some(stream)) = (&self.listen, self.streams.last()) else {
             return;
         };
-        let is_heard = |track: &Track| self.lanes[track.index()].link.is_some();
-        if stream.tracks.iter().all(is_heard) {
-            return;
+        let sharing: Vec<Vec<Track>> = match listen.links {
+            Links::Stereo => vec![stream.tracks.clone()],
+            Links::PerTrack => stream.tracks.iter().map(|&track| vec![track]).collect(),
+        };
+        for tracks in sharing {
+            let is_heard = |track: &Track| self.lanes[track.index()].link.is_some();
+            if !tracks.iter().all(is_heard) {
+                self.open_leg(now, tracks);
+            }
         }
+    }
+
+    /// Opens a link that hears these tracks.
+    fn open_leg(&mut self, now: Instant, tracks: Vec<Track>) {
+        let Some(listen) = &self.listen else { return };
         let key = LinkKey(self.legs_made);
         let config = link::Config {
-            channels: stream.tracks.len(),
+            channels: tracks.len(),
             interim_results: listen.interim_results,
             replay_window: self.limits.replay_window,
             replay_rate: self.limits.replay_rate,
             seed: self.seed.wrapping_add(u64::from(key.0)),
         };
         let is_first = self.legs_made == 0 && !self.is_reopened;
-        let leg = Leg::new(
-            now,
-            key,
-            stream.tracks.clone(),
-            config,
-            listen.flush,
-            is_first,
-        );
+        let leg = Leg::new(now, key, tracks, config, listen.flush, is_first);
         for track in &leg.tracks {
             self.lanes[track.index()].link = Some(key);
         }

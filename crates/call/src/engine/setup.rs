@@ -33,6 +33,18 @@ pub struct Listen {
     pub flush: Duration,
     /// Whether interims were asked for.
     pub interim_results: bool,
+    /// How a stream of two tracks is shared among links.
+    pub links: Links,
+}
+
+/// How the tracks of a stream are shared among listen links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// One link hears all tracks: one connection, of which each track is a channel.
+    #[default]
+    Stereo,
+    /// Each track has a link of its own: a mono connection, channel 0.
+    PerTrack,
 }
 
 /// The limits that concern a call.

@@ -98,6 +98,30 @@ fn an_event_is_visible_only_once_it_is_stored() {
 }
 
 #[test]
+fn while_the_archive_is_away_events_are_shown_and_kept_until_they_are_stored() {
+    let mut log = Log::new();
+    let mut cursor = Cursor::default();
+    log.append(speech(1));
+    log.interim(Track::Inbound, "hel");
+    log.0.show_unstored();
+    assert_eq!(log.read(&mut cursor), "1 ~hel");
+    assert_eq!((log.0.last_seq(), log.0.first_unstored()), (1, Some(1)));
+
+    let events = 2 * KEPT_EVENTS as u64;
+    for at_ms in 2..=events {
+        log.append(speech(at_ms));
+    }
+    log.0.show_unstored();
+    let mut late = Cursor::default();
+    assert_eq!(log.read(&mut late).split(' ').next(), Some("1"));
+
+    log.0.stored(events);
+    assert_eq!(log.0.first_unstored(), None);
+    let first = events - KEPT_EVENTS as u64 + 1;
+    assert_eq!(log.read(&mut Cursor::default()), format!("behind {first}"));
+}
+
+#[test]
 fn an_interim_waits_for_the_events_before_it() {
     let mut log = Log::new();
     let mut cursor = Cursor::default();

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sidetone_audio::Track;
 use sidetone_call::Call;
 use sidetone_call::engine::{
-    Engine, Limits, LinkKey, Listen, Note, Output, Setup, StreamEnd, StreamKey, StreamStart,
+    Engine, Limits, LinkKey, Links, Listen, Note, Output, Setup, StreamEnd, StreamKey, StreamStart,
 };
 use sidetone_call::event::{EndReason, EventData, Transcript};
 use sidetone_deepgram::listen::link::Input;
@@ -236,19 +236,24 @@ impl Line {
 
     /// Every connection to Deepgram breaks.
     pub(crate) fn cut(&mut self) {
-        for (link, generation) in self.open_connections() {
-            self.connections
-                .get_mut(&(link, generation))
-                .unwrap()
-                .is_open = false;
-            let input = Input::Closed {
-                generation,
-                code: None,
-                reason: "connection reset",
-            };
-            self.engine.handle_link(self.now, self.wall, link, input);
-            self.drain();
+        for (link, _) in self.open_connections() {
+            self.cut_link(link);
         }
+    }
+
+    /// The connection of one link breaks.
+    pub(crate) fn cut_link(&mut self, cut: LinkKey) {
+        let open = self.open_connections();
+        let (link, generation) = open.into_iter().find(|(link, _)| *link == cut).unwrap();
+        let connection = self.connections.get_mut(&(link, generation)).unwrap();
+        connection.is_open = false;
+        let input = Input::Closed {
+            generation,
+            code: None,
+            reason: "connection reset",
+        };
+        self.engine.handle_link(self.now, self.wall, link, input);
+        self.drain();
     }
 
     fn open_connections(&self) -> Vec<(LinkKey, u32)> {
@@ -484,6 +489,7 @@ fn setup() -> Setup {
         listen: Some(Listen {
             flush: ms(60),
             interim_results: true,
+            links: Links::Stereo,
         }),
         limits: Limits {
             idle_timeout: secs(60),

@@ -7,4 +7,5 @@ mod line;
 
 mod ending;
 mod hearing;
+mod links;
 mod streams;

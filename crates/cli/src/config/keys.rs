@@ -84,23 +84,8 @@ pub(crate) fn closest<'a>(
 ) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|candidate| (edits(found, candidate), candidate))
+        .map(|candidate| (strsim::levenshtein(found, candidate), candidate))
         .filter(|(edits, candidate)| *edits <= 1 + candidate.len() / 5)
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

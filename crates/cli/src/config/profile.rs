@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sidetone_deepgram::listen::params::Params;
-use sidetone_gateway::config::{Announce, Dial, Listen, Overflow, Profile};
+use sidetone_gateway::config::{Announce, Dial, Links, Listen, Overflow, Profile};
 
 use super::build::{bool, whole};
 use super::keys::closest;
@@ -27,6 +27,13 @@ const PARTS: [&str; 10] = [
     "functions",
     "speak",
 ];
+
+/// Keys of `listen` that are not parameters of Deepgram's.
+const SIDETONES_OWN: [&str; 2] = ["flush_ms", "links"];
+
+/// Values of `listen.links`.
+const STEREO: &str = "stereo";
+const PER_TRACK: &str = "per_track";
 
 /// Builds every profile, the built-in ones included until a file defines their name.
 pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
@@ -171,7 +178,7 @@ fn listen(settings: &mut Settings, at: &Path) -> Option<Listen> {
         .unwrap_or(60);
     let mut params = Params::default_profile();
     for name in settings.children(at) {
-        if name == "flush_ms" {
+        if SIDETONES_OWN.contains(&name.as_str()) {
             continue;
         }
         let path = at.join(&name);
@@ -199,8 +206,25 @@ fn listen(settings: &mut Settings, at: &Path) -> Option<Listen> {
         let origin = settings.origin(&first(settings, at));
         settings.problem(&origin, format!("{at}: {error}"));
     }
+    let links = links(settings, &at.join("links"), &params);
     let flush = Duration::from_millis(flush_ms as u64);
-    Some(Listen { params, flush })
+    Some(Listen {
+        params,
+        flush,
+        links,
+    })
+}
+
+fn links(settings: &mut Settings, at: &Path, params: &Params) -> Links {
+    let multilingual = params.language() == Some("multi");
+    let default = if multilingual { PER_TRACK } else { STEREO };
+    settings.default(at.clone(), Value::Text(default.to_owned()));
+    let links = settings.get(at, |value| match value.text()?.as_str() {
+        STEREO => Ok(Links::Stereo),
+        PER_TRACK => Ok(Links::PerTrack),
+        _ => Err(format!("`{STEREO}` or `{PER_TRACK}`")),
+    });
+    links.unwrap_or_default()
 }
 
 fn dial(settings: &mut Settings, at: &Path) -> Option<Dial> {

@@ -28,6 +28,28 @@ pub(crate) struct Cut {
     pub(crate) transcript: String,
 }
 
+impl Cut {
+    /// An entity with its words counted anew; `None` when a word of it goes.
+    ///
+    /// Whether `end_word` is the last word or the one after it is not documented: as words are
+    /// taken out before those that stay, the answer is the same.
+    fn entity(&self, entity: &str) -> Option<String> {
+        let words: EntityWords<'_> = serde_json::from_str(entity).ok()?;
+        let (start, end) = (index(words.start_word)?, index(words.end_word)?);
+        let own = self.taken_out.get(start..end.max(start.saturating_add(1)));
+        if own.is_none_or(|own| own.contains(&true)) {
+            return None;
+        }
+        let mut edits = Edits::of(entity);
+        for (raw, index) in [(words.start_word, start), (words.end_word, end)] {
+            let before = self.taken_out.iter().take(index);
+            let gone = before.filter(|goes| **goes).count();
+            edits.replace(raw, index.saturating_sub(gone).to_string());
+        }
+        Some(edits.apply())
+    }
+}
+
 /// As [`map_times`], with words taken out.
 pub(crate) fn rewrite(
     text: &str,
@@ -64,6 +86,14 @@ pub(crate) fn rewrite(
             edits.replace(list, format!("[{}]", mapped?.join(",")));
         }
     }
+    if let (Some(list), Some(cut)) = (message.entities, cut) {
+        let entities: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
+        let staying: Vec<String> = entities
+            .iter()
+            .filter_map(|entity| cut.entity(entity.get()))
+            .collect();
+        edits.replace(list, format!("[{}]", staying.join(",")));
+    }
     Some(edits.apply())
 }
 
@@ -73,6 +103,10 @@ fn map_word(word: &str, map: impl Fn(f64) -> f64) -> Option<String> {
     edits.time(times.start, &map);
     edits.time(times.end, &map);
     Some(edits.apply())
+}
+
+fn index(number: &RawValue) -> Option<usize> {
+    serde_json::from_str(number.get()).ok()
 }
 
 fn seconds(number: Option<&RawValue>) -> Option<f64> {
@@ -94,6 +128,8 @@ struct Message<'a> {
     /// What was heard in a `Results`; the index of the channel in other messages.
     #[serde(borrow)]
     channel: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entities: Option<&'a RawValue>,
 }
 
 impl<'a> Message<'a> {
@@ -128,6 +164,15 @@ struct Alternative<'a> {
     transcript: Option<&'a RawValue>,
     #[serde(borrow)]
     words: Option<&'a RawValue>,
+}
+
+/// Which of the words an entity is (`detect_entities`).
+#[derive(Deserialize)]
+struct EntityWords<'a> {
+    #[serde(borrow)]
+    start_word: &'a RawValue,
+    #[serde(borrow)]
+    end_word: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -268,6 +313,30 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(r#""transcript":"me \"more\"""#), "{text}");
+    }
+
+    #[test]
+    fn entities_are_counted_anew_after_words_were_taken_out() {
+        let text = r#"{"type":"Results","channel":{"alternatives":[{"transcript":"To Ann from Bob","words":[{},{},{},{}]}]},"entities":[{"label":"NAME","start_word":1,"end_word":2,"value":"Ann"},{"start_word":3,"value":"Bob","end_word":4}]}"#;
+        let check = |gone: usize, entities: &str| {
+            let cut = Cut {
+                taken_out: (0..4).map(|nth| nth < gone).collect(),
+                transcript: String::new(),
+            };
+            let text = rewrite(text, Some(&cut), |_, seconds| seconds).unwrap();
+            assert!(
+                text.ends_with(&format!(r#""entities":[{entities}]}}"#)),
+                "{text}"
+            );
+        };
+        check(
+            1,
+            r#"{"label":"NAME","start_word":0,"end_word":1,"value":"Ann"},{"start_word":2,"value":"Bob","end_word":3}"#,
+        );
+        check(2, r#"{"start_word":1,"value":"Bob","end_word":2}"#);
+        check(3, r#"{"start_word":0,"value":"Bob","end_word":1}"#);
+        check(4, "");
+        assert_eq!(map_times(text, |_, seconds| seconds).unwrap(), text);
     }
 
     proptest! {

@@ -75,14 +75,17 @@ fn the_wait_for_the_last_finals_has_an_end() {
     rig.talk(1_000);
     rig.give(Input::Finish);
     rig.give(Input::Pong { generation: 1 });
-    assert_eq!(rig.wait(ms(3_900)), []);
-    rig.give(Input::Pong { generation: 1 });
+    for _ in 0..2 {
+        let ping = Output::Ping { generation: 1 };
+        assert_eq!(only(rig.wait(ms(2_000))), [ping]);
+        rig.give(Input::Pong { generation: 1 });
+    }
     let gap = Output::Event(Event::Gap {
         channel: 0,
         at: 0,
         duration: samples(1_000),
     });
-    let end = only(rig.wait(ms(1_100)));
+    let end = only(rig.wait(ms(1_000)));
     assert!(
         end.ends_with(&[gap, Output::Close { generation: 1 }, FINISHED]),
         "{end:?}"
@@ -183,7 +186,13 @@ fn metadata_before_the_final_of_words_that_were_heard_is_not_the_end() {
     let outputs = rig.give_text(METADATA);
     assert_eq!(outputs[0], Output::Close { generation: 1 });
     assert!(
-        matches!(events(&outputs)[..], [Event::Disconnected { .. }]),
+        matches!(
+            events(&outputs)[..],
+            [
+                Event::InterimWithdrawn { channel: 0 },
+                Event::Disconnected { .. }
+            ]
+        ),
         "{outputs:?}"
     );
     assert_eq!(messages(&outputs), Vec::<&str>::new());
@@ -221,4 +230,49 @@ fn audio_after_the_end_is_not_taken() {
     let mut rig = Rig::open();
     rig.give(Input::Finish);
     assert_eq!(rig.give_sound(60), []);
+}
+
+#[test]
+fn a_deepgram_that_never_answers_close_stream_is_waited_for_until_the_backlog_is_due_and_5_s() {
+    let mut rig = Rig::new(config(1));
+    rig.give_sound(10_000);
+    rig.give_opened();
+    let ended = rig.now;
+    rig.give(Input::Finish);
+    // Its pings are answered all the while, but no message comes.
+    loop {
+        let due = rig.link.poll_timeout().expect("not yet finished");
+        let outputs = only(rig.wait(due - rig.now));
+        if outputs.contains(&FINISHED) {
+            break;
+        }
+        if outputs.contains(&Output::Ping { generation: 1 }) {
+            rig.give(Input::Pong { generation: 1 });
+        }
+    }
+    // What waits is all but the first message, which was sent as the connection opened.
+    assert_eq!(rig.now - ended, (ms(10_000 - 60)).div_f64(1.25) + ms(5_000));
+}
+
+#[test]
+fn a_connection_lost_at_the_end_leaves_time_for_all_that_is_sent_again() {
+    let mut rig = Rig::open();
+    rig.talk(20_000);
+    rig.give(Input::Finish);
+    rig.give(Input::Pong { generation: 1 });
+    rig.give_closed(None, "reset");
+    let lost = rig.now;
+    let mut refused = 0;
+    loop {
+        let due = rig.link.poll_timeout().expect("not yet finished");
+        let outputs = only(rig.wait(due - rig.now));
+        if outputs.contains(&FINISHED) {
+            break;
+        }
+        if rig.generation() > 1 + refused {
+            refused += 1;
+            rig.give_closed(None, "connection refused");
+        }
+    }
+    assert_eq!(rig.now - lost, ms(20_000).div_f64(1.25) + ms(5_000));
 }

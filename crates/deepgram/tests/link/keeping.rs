@@ -186,3 +186,17 @@ fn a_ping_goes_out_every_5_s() {
     let times: Vec<Duration> = pings.into_iter().map(|(at, _)| at).collect();
     assert_eq!(times, [ms(5_000), ms(10_000), ms(15_000)]);
 }
+
+#[test]
+fn silence_that_is_older_than_the_window_is_not_sent_again_before_what_was_said() {
+    let mut small = config(1);
+    small.replay_window = Duration::from_secs(2);
+    let mut rig = Rig::new(small);
+    rig.give_silence(30_000);
+    rig.give_sound(1_200);
+    assert_eq!(
+        rig.link.behind(),
+        ms(2_300),
+        "the window, and silence to run up with"
+    );
+}

@@ -7,9 +7,7 @@
 
 mod finishing;
 mod keeping;
-mod line;
-mod random_drops;
-mod recogniser;
 mod reconnecting;
 mod results;
 mod rig;
+mod simulation;

@@ -390,3 +390,40 @@ fn replay_is_limited_to_a_budget() {
         "{replayed:?}"
     );
 }
+
+#[test]
+fn the_rest_of_a_number_that_is_written_in_one_is_not_told_again() {
+    let mut rig = Rig::open();
+    rig.talk(3_000);
+    rig.give_text(&final_of((0.0, 2.0), &[("49", 1.4, 1.98)]));
+    rig.give_closed(None, "reset");
+    wait_for_connect(&mut rig);
+    // From 1.7 s on: the last digit, heard late, and another one that is said now.
+    rig.give_opened();
+    rig.wait(ms(2_000));
+    let again = final_of((0.0, 1.3), &[("9", 0.27, 0.38), ("9", 0.45, 0.8)]);
+    let heard = rig.give_text(&again);
+    let [Event::Transcript(transcript)] = events(&heard)[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(transcript.text, "9");
+    assert_eq!(transcript.words[0].start, samples(2_150));
+}
+
+#[test]
+fn an_interim_is_withdrawn_with_its_connection() {
+    let mut rig = Rig::open();
+    rig.talk(2_000);
+    rig.give_text(&interim_of((0.0, 1.5), &[("Almost", 0.5, 0.9)]));
+    let lost = rig.give_closed(None, "reset");
+    assert!(
+        matches!(
+            events(&lost)[..],
+            [
+                Event::InterimWithdrawn { channel: 0 },
+                Event::Disconnected { .. }
+            ]
+        ),
+        "{lost:?}"
+    );
+}

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::{Client, Response, Upgraded};
 use secrecy::ExposeSecret;
 use sidetone_deepgram::error::words;
@@ -16,6 +18,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::config;
+use crate::outbound::{self, cause};
 
 use super::socket::READ_BUFFER_BYTES;
 
@@ -92,21 +95,7 @@ impl Dialer {
             HeaderValue::try_from(format!("Token {}", deepgram.api_key.expose_secret()))
                 .map_err(|_| DialerError::Key)?;
         authorization.set_sensitive(true);
-        // A program that embeds the gateway may have chosen a provider; otherwise it is ring.
-        let _chosen_before = rustls::crypto::ring::default_provider()
-            .install_default()
-            .is_err();
-        let mut client = Client::builder()
-            .user_agent(concat!("sidetone/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .tcp_nodelay(true);
-        if plain {
-            // Loading the system's certificates fails on a machine that has none.
-            client = client.tls_certs_only([]);
-        }
+        let client = outbound::client(&deepgram.url).pool_max_idle_per_host(0);
         let scheme = if plain { "http" } else { "https" };
         let mut base = deepgram.url.as_str();
         base = base
@@ -181,8 +170,7 @@ impl fmt::Debug for Dialer {
 async fn refusal(mut response: Response) -> DialError {
     let status = response.status().as_u16();
     let retry_after = text_of(response.headers(), header::RETRY_AFTER.as_str())
-        .and_then(|seconds| seconds.trim().parse().ok())
-        .map(Duration::from_secs);
+        .and_then(|value| wait_asked_for(value, Timestamp::now()));
     let dg_error = text_of(response.headers(), "dg-error").map(str::to_owned);
     let mut body = Vec::new();
     // What has arrived by then says enough; the header may say it all.
@@ -204,15 +192,39 @@ async fn refusal(mut response: Response) -> DialError {
     }
 }
 
+/// How long a `Retry-After` asks to wait: it tells seconds, or a date (RFC 9110, 10.2.3).
+fn wait_asked_for(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(secs) = value.parse() {
+        return Some(Duration::from_secs(secs));
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    // One that has passed asks for no wait.
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+}
+
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The innermost error: "Connection refused" says more than what reqwest was about to do.
-fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_until_a_date() {
+        let now = "1994-11-06T08:49:30Z".parse().unwrap();
+        let check = |value: &str, secs: Option<u64>| {
+            let expected = secs.map(Duration::from_secs);
+            assert_eq!(wait_asked_for(value, now), expected, "{value}");
+        };
+        check("120", Some(120));
+        check(" 0 ", Some(0));
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(7));
+        check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+        check("99999999999999999999", None);
+        check("-1", None);
+        check("soon", None);
+        check("", None);
     }
-    innermost.to_string()
 }

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sidetone_audio::Track;
-use sidetone_call::event::{Call, EventData, Transcript};
+use sidetone_call::event::{Call, EventData, Transcript, Warning};
 use sidetone_call::log::{Cursor, Entry, EventLog, Read};
 use sidetone_twilio::{CallSid, StreamSid};
 use tokio::sync::{mpsc, watch};
@@ -55,12 +55,14 @@ struct Record {
     log: EventLog,
     call: Arc<Call>,
     /// Events the archive does not have yet, each with its call as of that event. As long as the
-    /// archive answers it holds a handful. While it is away they are kept, because none may be
-    /// dropped, and `/readyz` says so, so that no new calls are sent here.
+    /// archive answers it holds a handful; while it is away, what the writer has room for.
     unstored: VecDeque<(Arc<Entry>, Arc<Call>)>,
     /// Whether the writer knows that something is unstored.
     announced: bool,
-    appended: u64,
+    /// The last absence of the archive that the call was told of.
+    outage: u64,
+    /// Events that were given up since the last one that was not: there was no room for them.
+    lost: u64,
 }
 
 impl CallHandle {
@@ -73,10 +75,11 @@ impl CallHandle {
             last_media_ms: AtomicU64::new(0),
             record: Mutex::new(Record {
                 log: EventLog::new(call.call_sid.clone(), call.last_seq),
-                appended: call.last_seq,
                 call: Arc::new(call),
                 unstored: VecDeque::new(),
                 announced: false,
+                outage: 0,
+                lost: 0,
             }),
             changed: watch::Sender::new(0),
             messages: Arc::default(),
@@ -159,8 +162,7 @@ impl CallHandle {
 
     /// Whether the archive has every event.
     pub(super) fn is_stored(&self) -> bool {
-        let record = lock(&self.record);
-        record.log.last_seq() == record.appended
+        lock(&self.record).log.first_unstored().is_none()
     }
 
     /// Waits until the archive has every event.
@@ -188,19 +190,49 @@ impl CallHandle {
         lock(&self.inbox).clone()
     }
 
-    /// Appends a durable event with the call as of it. It is seen once it is stored.
+    /// Appends a durable event with the call as of it. It is seen once it is stored; while the
+    /// archive is away, at once.
     pub(super) fn append(self: &Arc<Self>, at: Timestamp, data: EventData, call: &Call) {
         let mut record = lock(&self.record);
-        let entry = record.log.append(at, data);
-        record.appended = entry.event.seq;
-        let mut call = call.clone();
-        call.last_seq = entry.event.seq;
-        record.call = Arc::new(call);
-        let stored_with = Arc::clone(&record.call);
-        record.unstored.push_back((entry, stored_with));
-        let announce = !std::mem::replace(&mut record.announced, true);
+        if self.writer.is_full() && !is_of_the_call(&data) {
+            record.give_up(at, &data);
+            return;
+        }
+        if record.lost > 0 {
+            let warning = events_lost(std::mem::take(&mut record.lost));
+            record.append(at, warning, call, &self.writer);
+        }
+        record.append(at, data, call, &self.writer);
+        self.announce(record);
+        if let Some(outage) = self.writer.outage() {
+            self.show_unstored(outage);
+        }
+    }
+
+    /// The archive is away: shows what it does not have, after having told from which event on.
+    pub(super) fn show_unstored(self: &Arc<Self>, outage: u64) {
+        let mut record = lock(&self.record);
+        if let Some(seq) = record.log.first_unstored()
+            && record.outage != outage
+            // Nothing may follow the end.
+            && !record.log.has_ended()
+        {
+            record.outage = outage;
+            let call = Arc::clone(&record.call);
+            let warning = archive_unavailable(seq);
+            record.append(Timestamp::now(), warning, &call, &self.writer);
+        }
+        record.log.show_unstored();
+        self.announce(record);
+        self.wake_readers();
+    }
+
+    /// Tells the writer that something is unstored, unless it knows.
+    fn announce(self: &Arc<Self>, mut record: MutexGuard<'_, Record>) {
+        let is_known = record.unstored.is_empty() || record.announced;
+        record.announced |= !is_known;
         drop(record);
-        if announce {
+        if !is_known {
             self.writer.announce(Arc::clone(self));
         }
     }
@@ -232,6 +264,53 @@ impl CallHandle {
         self.changed
             .send_modify(|version| *version = version.wrapping_add(1));
     }
+}
+
+impl Record {
+    fn append(&mut self, at: Timestamp, data: EventData, call: &Call, writer: &Writer) {
+        let entry = self.log.append(at, data);
+        let mut call = call.clone();
+        call.last_seq = entry.event.seq;
+        self.call = Arc::new(call);
+        self.unstored.push_back((entry, Arc::clone(&self.call)));
+        writer.count(1);
+    }
+
+    /// An event for which there is no room. It gets no `seq`: those that have one have no hole.
+    fn give_up(&mut self, at: Timestamp, data: &EventData) {
+        self.lost += 1;
+        if let EventData::TranscriptFinal(transcript) = data {
+            self.log.interim(at, transcript.track, None);
+        }
+    }
+}
+
+/// Whether an event says that a call began or ended: there are few, and without them nothing
+/// would ever end.
+const fn is_of_the_call(data: &EventData) -> bool {
+    matches!(
+        data,
+        EventData::CallStarted(_) | EventData::CallResumed(_) | EventData::CallEnded(_)
+    )
+}
+
+fn archive_unavailable(seq: u64) -> EventData {
+    EventData::Warning(Warning {
+        code: "archive_unavailable",
+        detail: format!(
+            "The archive cannot be written: events from seq {seq} on are shown, but not stored yet."
+        ),
+    })
+}
+
+fn events_lost(count: u64) -> EventData {
+    EventData::Warning(Warning {
+        code: "events_lost",
+        detail: format!(
+            "{count} events before this one were not kept: the archive could not be written, and \
+             too many waited for it."
+        ),
+    })
 }
 
 /// What the writer does with it.

@@ -81,8 +81,7 @@ pub(super) async fn take_in(
             }
         }
         Ok(Err(Some(refusal))) => (None, refusal),
-        // The peer left without a word.
-        Ok(Err(None)) => return,
+        Ok(Err(None)) => return socket::leave(socket).await,
         Err(_) => {
             let reason = format!("no start within {} s", limit.as_secs());
             let refusal = Refusal::new(CloseCode::Policy, Rejection::StartTimeout, reason);

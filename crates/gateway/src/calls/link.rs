@@ -176,7 +176,11 @@ impl Open {
                         None => closed(None, "Deepgram closed the connection".to_owned()),
                     }
                 }
-                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Frame(_))) => continue,
+                // It may have been a final: only another connection can tell its words.
+                Some(Ok(Message::Binary(_))) => {
+                    closed(None, "Deepgram sent a binary message".to_owned())
+                }
+                Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
                 Some(Err(error)) => closed(None, reason_of(&error)),
                 None => closed(None, "Deepgram closed the connection".to_owned()),
             };

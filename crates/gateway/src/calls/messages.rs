@@ -22,7 +22,8 @@ pub(super) struct Messages {
 pub struct MessageReader {
     messages: Arc<Messages>,
     changed: watch::Receiver<()>,
-    id: u64,
+    /// The number of the message that it reads next.
+    next: u64,
 }
 
 /// What reading gave.
@@ -37,46 +38,50 @@ pub enum MessageRead {
 }
 
 /// Messages are numbered; the ring holds those from `first` on.
+///
+/// Everything here takes the same time however many read: the call's task waits for its turn too.
 #[derive(Debug, Default)]
 struct Ring {
-    messages: VecDeque<Arc<str>>,
+    messages: VecDeque<Unread>,
     first: u64,
     bytes: usize,
     ended: bool,
-    readers: Vec<Place>,
-    next_reader: u64,
+    readers: usize,
 }
 
-/// The number of the message that a reader reads next.
+/// A message that somebody has not read yet.
 #[derive(Debug)]
-struct Place {
-    reader: u64,
-    next: u64,
+struct Unread {
+    text: Arc<str>,
+    /// How many have not.
+    readers: usize,
 }
 
 impl Messages {
     /// A reader of what comes from now on.
     pub(super) fn reader(self: &Arc<Self>) -> MessageReader {
         let mut ring = lock(&self.ring);
-        let id = ring.next_reader;
-        ring.next_reader += 1;
+        ring.readers += 1;
         let next = ring.end();
-        ring.readers.push(Place { reader: id, next });
         MessageReader {
             messages: Arc::clone(self),
             changed: self.changed.subscribe(),
-            id,
+            next,
         }
     }
 
     /// Adds a message. The oldest make room for it, at the cost of the readers that lag.
     pub(super) fn push(&self, message: String) {
         let mut ring = lock(&self.ring);
-        if ring.readers.is_empty() {
+        let readers = ring.readers;
+        if readers == 0 {
             return;
         }
         ring.bytes += message.len();
-        ring.messages.push_back(message.into());
+        ring.messages.push_back(Unread {
+            text: message.into(),
+            readers,
+        });
         while ring.bytes > MAX_UNREAD_BYTES {
             ring.pop();
         }
@@ -96,7 +101,7 @@ impl MessageReader {
     pub async fn next(&mut self) -> MessageRead {
         loop {
             self.changed.borrow_and_update();
-            if let Some(read) = lock(&self.messages.ring).read(self.id) {
+            if let Some(read) = lock(&self.messages.ring).read(&mut self.next) {
                 return read;
             }
             self.changed
@@ -109,46 +114,50 @@ impl MessageReader {
 
 impl Drop for MessageReader {
     fn drop(&mut self) {
-        let mut ring = lock(&self.messages.ring);
-        ring.readers.retain(|place| place.reader != self.id);
-        ring.trim();
+        lock(&self.messages.ring).leave(self.next);
     }
 }
 
 impl Ring {
-    fn read(&mut self, reader: u64) -> Option<MessageRead> {
-        let (first, end) = (self.first, self.end());
-        let place = self.readers.iter_mut().find(|place| place.reader == reader);
-        let place = place.expect("a reader has a place until it is dropped");
-        if place.next < first {
+    fn read(&mut self, next: &mut u64) -> Option<MessageRead> {
+        let Some(ahead) = next.checked_sub(self.first) else {
             return Some(MessageRead::Lagged);
-        }
-        if place.next == end {
+        };
+        let index = usize::try_from(ahead).expect("the ring fits into memory");
+        let Some(message) = self.messages.get_mut(index) else {
             return self.ended.then_some(MessageRead::Ended);
-        }
-        let index = usize::try_from(place.next - first).expect("the ring fits into memory");
-        place.next += 1;
-        let message = Arc::clone(&self.messages[index]);
+        };
+        message.readers -= 1;
+        let text = Arc::clone(&message.text);
+        *next += 1;
         self.trim();
-        Some(MessageRead::Message(message))
+        Some(MessageRead::Message(text))
     }
 
-    /// Drops what every reader has read. A reader that lags has lost its claim.
+    /// A reader goes that would have read `next`.
+    fn leave(&mut self, next: u64) {
+        self.readers -= 1;
+        let read = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        for message in self.messages.iter_mut().skip(read) {
+            message.readers -= 1;
+        }
+        self.trim();
+    }
+
+    /// Drops what every reader has read.
     fn trim(&mut self) {
-        let claims = self
-            .readers
-            .iter()
-            .map(|place| place.next)
-            .filter(|next| *next >= self.first);
-        let keep = claims.min().unwrap_or_else(|| self.end());
-        while self.first < keep {
+        while self
+            .messages
+            .front()
+            .is_some_and(|oldest| oldest.readers == 0)
+        {
             self.pop();
         }
     }
 
     fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
-            self.bytes -= message.len();
+            self.bytes -= message.text.len();
             self.first += 1;
         }
     }

@@ -24,7 +24,7 @@ pub use registry::{Admission, CallFacts, Calls};
 
 pub(crate) use dialer::Dialer;
 pub(crate) use intake::StreamAuthSecret;
-pub(crate) use socket::StreamUpgrade;
+pub(crate) use socket::{StreamUpgrade, is_departure};
 pub(crate) use task::Services;
 
 /// The archive that the calls of this build are stored in.

@@ -44,7 +44,7 @@ pub struct CallFacts {
 pub enum Admission {
     /// It has a place (for 30 s, or it is live already).
     Granted,
-    /// The node is full.
+    /// The node is full: of calls, or of events that wait for an archive that is away.
     Full,
     /// The node is draining.
     Draining,
@@ -133,7 +133,7 @@ impl Calls {
 
     /// Whether the archive can be written.
     pub fn archive_ok(&self) -> bool {
-        self.writer.archive_ok()
+        self.writer.outage().is_none()
     }
 
     /// What the webhook told of a call whose place is still held.
@@ -153,7 +153,9 @@ impl Calls {
     fn admission_with(&self, seats: &Seats) -> Admission {
         if seats.draining {
             Admission::Draining
-        } else if seats.live.len() + seats.places.len() >= self.services.config.limits.max_calls {
+        } else if seats.live.len() + seats.places.len() >= self.services.config.limits.max_calls
+            || self.writer.is_crowded()
+        {
             Admission::Full
         } else {
             Admission::Granted

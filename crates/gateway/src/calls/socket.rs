@@ -18,6 +18,7 @@ use sidetone_twilio::stream::ParseError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -147,8 +148,10 @@ impl Refusal {
                 Rejection::NotJson,
                 "text that is not UTF-8",
             )),
+            // One code for all that a stream may not do, down to its frames: 1002 would tell a
+            // peer that breaks the protocol nothing more.
             Error::Protocol(fault) if !is_departure(fault) => Some(Self::new(
-                CloseCode::Protocol,
+                CloseCode::Policy,
                 Rejection::BadMessage,
                 fault.to_string(),
             )),
@@ -157,8 +160,8 @@ impl Refusal {
     }
 }
 
-fn is_departure(fault: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
-    use tokio_tungstenite::tungstenite::error::ProtocolError;
+/// Whether what a socket reported is no fault of its peer: that one is gone.
+pub(crate) const fn is_departure(fault: &ProtocolError) -> bool {
     matches!(
         fault,
         ProtocolError::ResetWithoutClosingHandshake
@@ -195,6 +198,11 @@ where
     };
     // Boxed, because few sockets need the buffer and only for a moment.
     let _timed_out = timeout(FAREWELL, Box::pin(farewell)).await.is_err();
+}
+
+/// Leaves a socket whose peer is gone, or has closed: then that is answered.
+pub(super) async fn leave(mut socket: StreamSocket) {
+    let _answered = matches!(timeout(FAREWELL, socket.flush()).await, Ok(Ok(())));
 }
 
 /// A close reason has room for 123 bytes.

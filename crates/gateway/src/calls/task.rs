@@ -122,6 +122,7 @@ impl CallTask {
             Some(engine::Listen {
                 flush: listen.flush,
                 interim_results,
+                links: listen.links_in_use(),
             })
         });
         let setup = Setup {

@@ -166,7 +166,12 @@ impl Connection {
     /// What is due, one thing at a time.
     pub(super) fn upkeep(&mut self, now: Instant) -> Option<Upkeep> {
         if now >= self.next_ping {
-            self.next_ping = now + PING_INTERVAL;
+            self.next_ping = now
+                + if self.closing {
+                    PING_INTERVAL_AFTER_CLOSE
+                } else {
+                    PING_INTERVAL
+                };
             return Some(Upkeep::Ping);
         }
         if self.closing || now < self.next_sign_of_life() {
@@ -214,6 +219,8 @@ const SILENT_START: Duration = Duration::from_secs(3);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const DEAF_AFTER: Duration = Duration::from_secs(10);
 const DEAF_AFTER_CLOSE: Duration = Duration::from_secs(4);
+/// So that one who answers is heard of before it counts as deaf.
+const PING_INTERVAL_AFTER_CLOSE: Duration = Duration::from_secs(2);
 const PATIENCE_WITH_INTERIMS: Duration = Duration::from_secs(10);
 const PATIENCE_WITH_FINALS: Duration = Duration::from_secs(20);
 /// Sound after a longer pause waits for its answer anew.

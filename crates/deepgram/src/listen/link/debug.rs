@@ -88,6 +88,10 @@ impl fmt::Debug for Event {
                 .field("channel", channel)
                 .field("end", end)
                 .finish(),
+            Self::InterimWithdrawn { channel } => f
+                .debug_struct("InterimWithdrawn")
+                .field("channel", channel)
+                .finish(),
             Self::SpeechStarted { channel, at } => f
                 .debug_struct("SpeechStarted")
                 .field("channel", channel)

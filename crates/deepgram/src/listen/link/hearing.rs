@@ -30,7 +30,7 @@ struct FinalWord {
 
 /// What a result comes to.
 pub(super) struct Heard {
-    /// What the call is told; an interim without words is not worth telling.
+    /// What the call is told; an interim without words only takes back the one before it.
     pub(super) event: Option<Event>,
     /// Whether the boundary moved.
     pub(super) advanced: bool,
@@ -61,7 +61,11 @@ impl Hearing {
             self.boundary = self.boundary.max(position);
         }
         self.boundary_at_opening = self.boundary;
-        self.expects_final = false;
+    }
+
+    /// Takes back what an interim told; false when there is nothing to take back.
+    pub(super) fn withdraw_interim(&mut self) -> bool {
+        std::mem::take(&mut self.expects_final)
     }
 
     /// Takes a result; `source` maps its seconds to source positions.
@@ -101,14 +105,17 @@ impl Hearing {
                 });
             }
         }
-        self.expects_final = !results.is_final && !text.is_empty();
+        let was_told = std::mem::replace(
+            &mut self.expects_final,
+            !results.is_final && !text.is_empty(),
+        );
 
         let event = match (results.is_final, text.is_empty()) {
             (true, true) => Some(Event::EmptyFinal {
                 channel,
                 end: self.boundary,
             }),
-            (false, true) => None,
+            (false, true) => was_told.then_some(Event::InterimWithdrawn { channel }),
             (is_final, false) => Some(Event::Transcript(Transcript {
                 channel,
                 is_final,
@@ -169,9 +176,10 @@ impl Hearing {
     }
 
     /// A word is a repeat when its middle lies before the boundary; or when it straddles the
-    /// boundary, ends about there, and reads like the last final word: cut in two by the start of
-    /// the connection, the rest of that word is heard once more. Said twice by the speaker, the
-    /// second one ends later.
+    /// boundary, ends about there, and reads like the last final word or the end of it: cut in two
+    /// by the start of the connection, the rest of that word is heard once more, and of a number
+    /// that is written in one, its last digits. Said twice by the speaker, the second one ends
+    /// later.
     fn is_repeat(&self, word: &Word) -> bool {
         let is_rest_of_last_word = || {
             word.start < self.boundary
@@ -179,7 +187,7 @@ impl Hearing {
                 && self
                     .last_word
                     .as_ref()
-                    .is_some_and(|last| last.bare == bare(&word.word))
+                    .is_some_and(|last| last.bare.ends_with(&bare(&word.word)))
         };
         middle(word) < self.boundary || is_rest_of_last_word()
     }
@@ -222,7 +230,7 @@ fn is_news(last: &mut Option<u64>, at: u64) -> bool {
 }
 
 /// What a recogniser needs of the audio before a word to hear its onset.
-const RUN_UP: Duration = Duration::from_millis(300);
+pub(super) const RUN_UP: Duration = Duration::from_millis(300);
 /// Windows are told in hundredths of a second.
 const WINDOW_TOLERANCE: Duration = Duration::from_millis(20);
 /// The times of a word differ by up to this from one hearing to the next.

@@ -6,6 +6,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use sidetone_audio::{Audio, Block, ulaw};
 
+use super::clock::samples_in;
+use super::hearing::RUN_UP;
+
 /// Samples per channel in a message, at most: 250 ms.
 pub(super) const MESSAGE_SAMPLES: u64 = 2_000;
 
@@ -82,12 +85,23 @@ impl Kept {
         }
     }
 
-    /// Lets go of what was not, whole pieces before `position`, and remembers where it was loud.
+    /// Lets go of what was not, and remembers where it was loud: whole pieces before `position`,
+    /// and of silence, which is one piece however long it is, the part before it but for a run-up
+    /// to what follows.
     pub(super) fn drop_before(&mut self, position: u64) {
         while let Some(oldest) = self.pieces.pop_front_if(|oldest| oldest.end() <= position) {
             for (channel, dropped) in self.dropped.iter_mut().enumerate() {
                 *dropped = join(dropped.take(), oldest.loud(channel, self.channels));
             }
+        }
+        if let Some(oldest) = self.pieces.front_mut()
+            && matches!(oldest.audio, Audio::Silence)
+        {
+            let start = oldest
+                .start
+                .max(position.saturating_sub(samples_in(RUN_UP)));
+            oldest.samples = oldest.end() - start;
+            oldest.start = start;
         }
     }
 

@@ -139,6 +139,14 @@ impl Progress {
         self.hearing.iter().any(Hearing::expects_final)
     }
 
+    /// Takes back what interims told. Gives the channels they were told of.
+    pub(super) fn withdraw_interims(&mut self) -> Vec<usize> {
+        let channels = self.hearing.iter_mut().enumerate();
+        channels
+            .filter_map(|(channel, hearing)| hearing.withdraw_interim().then_some(channel))
+            .collect()
+    }
+
     /// The sounds before `end` that no final covers, by channel.
     pub(super) fn unheard(&self, end: u64) -> Vec<Unheard> {
         let channels = self.hearing.iter().enumerate();

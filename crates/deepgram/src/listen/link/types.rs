@@ -141,6 +141,12 @@ pub enum Event {
         /// Up to where nothing more will be heard, in samples.
         end: u64,
     },
+    /// What the last interim told is heard no longer, or its connection is gone: it is void. What
+    /// was really said is told again when it is heard again.
+    InterimWithdrawn {
+        /// Which channel.
+        channel: usize,
+    },
     /// `SpeechStarted`.
     SpeechStarted {
         /// Which channel.

@@ -169,10 +169,13 @@ pub(crate) fn is_language(value: &str) -> bool {
 
 /// The parameter whose name is nearest to `name`, if one is near enough to be meant.
 pub(super) fn closest(name: &str) -> Option<&'static str> {
+    if name.len() > MAX_NAME_BYTES {
+        return None;
+    }
     let near = (name.len() / 3 + 1).min(4);
     SPECS
         .iter()
-        .map(|spec| (edit_distance(name, spec.name), spec.name))
+        .map(|spec| (strsim::levenshtein(name, spec.name), spec.name))
         .filter(|(distance, _)| *distance <= near)
         .min()
         .map(|(_, name)| name)
@@ -182,30 +185,6 @@ pub(super) fn closest(name: &str) -> Option<&'static str> {
 pub(super) fn excerpt(value: &str) -> String {
     let printable = value.chars().map(|c| if c.is_control() { '?' } else { c });
     printable.take(MAX_EXCERPT_CHARS).collect()
-}
-
-/// Levenshtein's distance of two short names, over bytes.
-fn edit_distance(from: &str, to: &str) -> usize {
-    if from.len() > MAX_NAME_BYTES {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
-            let above = *cell;
-            left = (diagonal + usize::from(a != b))
-                .min(above + 1)
-                .min(left + 1);
-            diagonal = above;
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(from.len())
 }
 
 const MAX_TEXT_BYTES: usize = 1_000;
