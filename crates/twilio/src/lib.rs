@@ -1,4 +1,5 @@
-//! Twilio's side of the wire: media-stream messages, TwiML, request signatures, callback forms.
+//! Twilio's side of the wire: media-stream messages, TwiML, request signatures, callback forms,
+//! the REST API.
 //!
 //! No sockets, no runtime, no clock: bytes in, values out, and the other way. Everything is there
 //! both ways, so that a server and a simulated Twilio can be built on the same code.
@@ -20,10 +21,11 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod form;
+pub mod rest;
 pub mod signature;
 pub mod stream;
 pub mod twiml;
 
 mod sid;
 
-pub use sid::{AccountSid, CallSid, SidError, StreamSid};
+pub use sid::{AccountSid, CallSid, PhoneNumberSid, SidError, StreamSid};

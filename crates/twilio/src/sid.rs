@@ -81,3 +81,7 @@ sid!(
     /// An account, `AC…`.
     AccountSid, "account", "AC"
 );
+sid!(
+    /// A number of an account, `PN…`.
+    PhoneNumberSid, "phone number", "PN"
+);
