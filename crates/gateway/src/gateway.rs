@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,13 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// The same when it is to end at once.
 const LAST_WRITES_KILLED: Duration = Duration::from_secs(1);
+
+/// What the system keeps for a peer that does not read: left to itself it is up to 4 MB for each.
+/// Enough for 2.5 MB a second to the other side of the world.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// The gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +83,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
+    tls: Option<http::Tls>,
     rules: http::Rules,
     addresses: Vec<SocketAddr>,
     state: Arc<State>,
@@ -92,8 +100,10 @@ impl Gateway {
         refuse_unsafe(&config)?;
         let rules =
             http::Rules::new(&config).map_err(|error| StartError::Setting(error.to_string()))?;
+        let tls = config.tls.as_ref().map(http::Tls::new).transpose();
+        let tls = tls.map_err(|error| StartError::Setting(error.to_string()))?;
         let dialer = Dialer::new(&config.deepgram).map_err(StartError::Deepgram)?;
-        let listeners = listen(&config.listen).await?;
+        let listeners = listen(&config.listen)?;
         let addresses = listeners
             .iter()
             .filter_map(|l| l.local_addr().ok())
@@ -122,6 +132,7 @@ impl Gateway {
         });
         Ok(Self {
             listeners,
+            tls,
             rules,
             addresses,
             state,
@@ -146,6 +157,7 @@ impl Gateway {
     pub async fn run(self, shutdown: Shutdown) {
         let Self {
             listeners,
+            tls,
             rules,
             state,
             kill,
@@ -162,7 +174,7 @@ impl Gateway {
             drain: CancellationToken::new(),
             kill: shutdown.kill.clone(),
         };
-        let server = http::serve(listeners, Arc::clone(&state), rules, serving.clone());
+        let server = http::serve(listeners, Arc::clone(&state), rules, tls, serving.clone());
         let mut server = state.tasks.spawn(server);
 
         let drained = async {
@@ -243,11 +255,11 @@ fn refuse_unsafe(config: &Config) -> Result<(), StartError> {
     )))
 }
 
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     let mut unavailable = None;
     for &address in addresses {
-        match TcpListener::bind(address).await {
+        match listen_on(address) {
             Ok(listener) => listeners.push(listener),
             // The default names both loopback addresses, and many a machine has only one.
             Err(source) if address.ip().is_loopback() && is_missing_family(&source) => {
@@ -264,6 +276,19 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
         }
         None => Ok(listeners),
     }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // As `TcpListener::bind` does: an address is free again as soon as its process has ended.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn is_missing_family(error: &io::Error) -> bool {

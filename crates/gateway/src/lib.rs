@@ -7,8 +7,11 @@ pub mod calls;
 pub mod config;
 mod http;
 pub mod metrics;
+pub mod outbound;
+pub mod twilio_rest;
 
 mod gateway;
 
+pub use crate::http::Echo;
 pub use config::Config;
 pub use gateway::{Gateway, Shutdown, StartError};

@@ -1,4 +1,4 @@
-//! The metrics of `GET /metrics`: typed handles, so that every label value is an enum of this file.
+//! The metrics of `GET /metrics`: typed handles, so that every label value is an enum.
 //!
 //! Nothing here names a call: a label per call would grow without end.
 
@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,6 +14,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use sidetone_audio::Track;
 use sidetone_call::event::EndReason;
+
+mod label;
+mod text;
+
+pub(crate) use label::end_reason_name;
+pub use label::{Rejection, Webhook};
+pub use text::TextFormat;
+
+use label::END_REASONS;
 
 type Seconds = Counter<f64, AtomicU64>;
 type ByLabel = Family<[(&'static str, &'static str); 1], Counter>;
@@ -36,95 +44,6 @@ pub struct Metrics {
     connections: Gauge,
     webhooks: ByLabel,
     rejected: ByLabel,
-}
-
-/// Why something from outside was refused: the label `reason` of `sidetone_rejected_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// A socket that did not send a complete request header in time.
-    HeaderTimeout,
-    /// A request header that is too long or has too many fields.
-    HeaderTooLarge,
-    /// Bytes that are not an HTTP request.
-    NotHttp,
-    /// More sockets than the process may hold.
-    TooManyConnections,
-    /// More sockets than one client may hold.
-    TooManyConnectionsFromClient,
-    /// A request body that did not arrive in time.
-    BodyTimeout,
-    /// A request body that is too long.
-    BodyTooLarge,
-    /// A request that was not answered in time.
-    RequestTimeout,
-    /// No `Host`, more than one, or one that is no host.
-    Host,
-    /// A page of a foreign origin.
-    Origin,
-    /// No credentials, or wrong ones.
-    Unauthorized,
-    /// Too many failures of one client.
-    RateLimited,
-    /// A missing or wrong `X-Twilio-Signature`.
-    Signature,
-    /// A request or a field that is not what it has to be.
-    InvalidRequest,
-    /// A profile that does not exist.
-    UnknownProfile,
-    /// The node is full.
-    Full,
-    /// The node is draining.
-    Draining,
-    /// A status callback that nothing proves.
-    UnprovedCallback,
-    /// A stream that sent a binary frame.
-    BinaryFrame,
-    /// A stream that sent something that is not JSON or not UTF-8.
-    NotJson,
-    /// A stream that sent a message with wrong fields.
-    BadMessage,
-    /// A media message whose payload is not base64; only that message is skipped.
-    BadPayload,
-    /// A stream that sent a message where it has no place, or a second `start`.
-    WrongOrder,
-    /// A stream that sent a message that is too long.
-    MessageTooBig,
-    /// A stream that sent no `start` in time.
-    StartTimeout,
-    /// A stream of another Twilio account.
-    ForeignAccount,
-    /// A stream without the parameter that proves that its call was answered here.
-    StreamAuth,
-    /// A stream whose call has no place.
-    NoPlace,
-    /// A subscriber that asked for no call in time.
-    SubscriberSilent,
-    /// A subscriber that asked for a call that is not there.
-    UnknownCall,
-    /// A subscriber for whom too much waited unread.
-    SubscriberLagged,
-}
-
-/// Which of Twilio's requests came in: the label `kind` of `sidetone_webhook_requests_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Webhook {
-    /// The voice webhook.
-    Voice,
-    /// What comes after a bidirectional stream.
-    Next,
-    /// A stream's status callback.
-    StreamStatus,
-    /// A call's status callback.
-    CallStatus,
-}
-
-/// The text formats a scraper can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextFormat {
-    /// OpenMetrics 1.0.0.
-    OpenMetrics,
-    /// Prometheus text 0.0.4.
-    Prometheus,
 }
 
 /// Counts as one in a gauge for as long as it lives.
@@ -283,12 +202,7 @@ impl Metrics {
 
     /// Everything in a text format.
     pub fn encode(&self, format: TextFormat) -> String {
-        let mut text = String::with_capacity(8 * 1024);
-        text::encode(&mut text, &self.registry).expect("writing to a String does not fail");
-        match format {
-            TextFormat::OpenMetrics => text,
-            TextFormat::Prometheus => prometheus_text(&text),
-        }
+        format.render(&self.registry)
     }
 }
 
@@ -304,16 +218,6 @@ impl fmt::Debug for Metrics {
     }
 }
 
-impl TextFormat {
-    /// The `Content-Type` of this format.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
-
 impl Held {
     fn of(gauge: &Gauge) -> Self {
         gauge.inc();
@@ -324,128 +228,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-impl Rejection {
-    const ALL: [Self; 31] = [
-        Self::HeaderTimeout,
-        Self::HeaderTooLarge,
-        Self::NotHttp,
-        Self::TooManyConnections,
-        Self::TooManyConnectionsFromClient,
-        Self::BodyTimeout,
-        Self::BodyTooLarge,
-        Self::RequestTimeout,
-        Self::Host,
-        Self::Origin,
-        Self::Unauthorized,
-        Self::RateLimited,
-        Self::Signature,
-        Self::InvalidRequest,
-        Self::UnknownProfile,
-        Self::Full,
-        Self::Draining,
-        Self::UnprovedCallback,
-        Self::BinaryFrame,
-        Self::NotJson,
-        Self::BadMessage,
-        Self::BadPayload,
-        Self::WrongOrder,
-        Self::MessageTooBig,
-        Self::StartTimeout,
-        Self::ForeignAccount,
-        Self::StreamAuth,
-        Self::NoPlace,
-        Self::SubscriberSilent,
-        Self::UnknownCall,
-        Self::SubscriberLagged,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::HeaderTimeout => "header_timeout",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::NotHttp => "not_http",
-            Self::TooManyConnections => "too_many_connections",
-            Self::TooManyConnectionsFromClient => "too_many_connections_from_client",
-            Self::BodyTimeout => "body_timeout",
-            Self::BodyTooLarge => "body_too_large",
-            Self::RequestTimeout => "request_timeout",
-            Self::Host => "host",
-            Self::Origin => "origin",
-            Self::Unauthorized => "unauthorized",
-            Self::RateLimited => "rate_limited",
-            Self::Signature => "signature",
-            Self::InvalidRequest => "invalid_request",
-            Self::UnknownProfile => "unknown_profile",
-            Self::Full => "full",
-            Self::Draining => "draining",
-            Self::UnprovedCallback => "unproved_callback",
-            Self::BinaryFrame => "binary_frame",
-            Self::NotJson => "not_json",
-            Self::BadMessage => "bad_message",
-            Self::BadPayload => "bad_payload",
-            Self::WrongOrder => "wrong_order",
-            Self::MessageTooBig => "message_too_big",
-            Self::StartTimeout => "start_timeout",
-            Self::ForeignAccount => "foreign_account",
-            Self::StreamAuth => "stream_auth",
-            Self::NoPlace => "no_place",
-            Self::SubscriberSilent => "subscriber_silent",
-            Self::UnknownCall => "unknown_call",
-            Self::SubscriberLagged => "subscriber_lagged",
-        }
-    }
-}
-
-impl Webhook {
-    const ALL: [Self; 4] = [
-        Self::Voice,
-        Self::Next,
-        Self::StreamStatus,
-        Self::CallStatus,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Voice => "voice",
-            Self::Next => "next",
-            Self::StreamStatus => "stream_status",
-            Self::CallStatus => "call_status",
-        }
-    }
-}
-
-const END_REASONS: [EndReason; 12] = [
-    EndReason::Stop,
-    EndReason::Hangup,
-    EndReason::Transferred,
-    EndReason::Disconnected,
-    EndReason::IdleTimeout,
-    EndReason::Shutdown,
-    EndReason::Crashed,
-    EndReason::Busy,
-    EndReason::NoAnswer,
-    EndReason::Failed,
-    EndReason::Canceled,
-    EndReason::Error,
-];
-
-pub(crate) const fn end_reason_name(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::Stop => "stop",
-        EndReason::Hangup => "hangup",
-        EndReason::Transferred => "transferred",
-        EndReason::Disconnected => "disconnected",
-        EndReason::IdleTimeout => "idle_timeout",
-        EndReason::Shutdown => "shutdown",
-        EndReason::Crashed => "crashed",
-        EndReason::Busy => "busy",
-        EndReason::NoAnswer => "no_answer",
-        EndReason::Failed => "failed",
-        EndReason::Canceled => "canceled",
-        EndReason::Error => "error",
     }
 }
 
@@ -469,40 +251,6 @@ fn by_label<const N: usize>(
 fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
-}
-
-/// Turns OpenMetrics into the older Prometheus text.
-///
-/// They differ in what is used here by two things only: a counter's metadata there carries the name
-/// with `_total`, and there is no end marker.
-fn prometheus_text(openmetrics: &str) -> String {
-    let mut out = String::with_capacity(openmetrics.len() + 512);
-    let mut lines = openmetrics.lines().peekable();
-    while let Some(line) = lines.next() {
-        if line == "# EOF" {
-            break;
-        }
-        let Some((name, help)) = line
-            .strip_prefix("# HELP ")
-            .and_then(|metadata| metadata.split_once(' '))
-        else {
-            push_line(&mut out, &[line]);
-            continue;
-        };
-        let kind = lines
-            .next_if(|next| next.starts_with("# TYPE "))
-            .and_then(|next| next.rsplit(' ').next())
-            .unwrap_or("untyped");
-        let suffix = if kind == "counter" { "_total" } else { "" };
-        push_line(&mut out, &["# HELP ", name, suffix, " ", help]);
-        push_line(&mut out, &["# TYPE ", name, suffix, " ", kind]);
-    }
-    out
-}
-
-fn push_line(out: &mut String, parts: &[&str]) {
-    out.extend(parts.iter().copied());
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use url::{Origin, Url};
 
 use super::base::{Base, is_loopback_host, parse_host};
@@ -12,6 +12,9 @@ use super::problem::Problem;
 use super::proxies::{Proxies, nearest, was_forwarded};
 use crate::config::Config;
 use crate::metrics::Rejection;
+
+/// Stands for the host of a request that names none.
+const NO_HOST: &str = "localhost";
 
 /// An entry of the configuration that is not what it has to be.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,8 @@ pub(crate) struct RuleError {
 pub(crate) struct Rules {
     trust_loopback: bool,
     public: Option<Base>,
+    /// Whether sockets speak TLS with us and not with a proxy.
+    serves_tls: bool,
     allowed_origins: Vec<Origin>,
     proxies: Proxies,
 }
@@ -62,6 +67,7 @@ impl Rules {
         Ok(Self {
             trust_loopback: config.trust_loopback.unwrap_or(private),
             public: config.public_url.as_ref().map(Base::configured),
+            serves_tls: config.tls.is_some(),
             allowed_origins: origins
                 .collect::<Result<_, _>>()
                 .map_err(|problem| RuleError {
@@ -92,18 +98,20 @@ impl Rules {
         let host = the_host(request)
             .map_err(|detail| (Rejection::Host, Problem::invalid_request(detail)))?;
         let headers = &request.headers;
-        let base = self.base(peer, headers, &host);
+        let base = self.base(peer, headers, host.as_ref());
         let foreign = headers
             .get_all(header::ORIGIN)
             .iter()
-            .any(|origin| !self.is_own_origin(origin.to_str().unwrap_or(""), &base, &host));
+            .any(|origin| !self.is_own_origin(origin.to_str().unwrap_or(""), &base, host.as_ref()));
         if foreign && (changes_state(&request.method) || is_upgrade(headers)) {
             let detail = "Pages of this origin may not do that: see server.allowed_origins.";
             return Err((Rejection::Origin, Problem::forbidden(detail)));
         }
         let trusted = self.trust_loopback
             && peer.to_canonical().is_loopback()
-            && is_loopback_host(host.host())
+            && host
+                .as_ref()
+                .is_some_and(|host| is_loopback_host(host.host()))
             && !was_forwarded(headers)
             && !foreign;
         let access = if trusted {
@@ -119,7 +127,7 @@ impl Rules {
     }
 
     /// The configured public URL, else what a trusted proxy says, else `Host`.
-    fn base(&self, peer: IpAddr, headers: &HeaderMap, host: &Authority) -> Base {
+    fn base(&self, peer: IpAddr, headers: &HeaderMap, host: Option<&Authority>) -> Base {
         if let Some(public) = &self.public {
             return public.clone();
         }
@@ -129,25 +137,38 @@ impl Rules {
                 .then(|| nearest(headers, name))
                 .flatten()
         };
-        let https =
-            told("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let https = told("x-forwarded-proto")
+            .map_or(self.serves_tls, |proto| proto.eq_ignore_ascii_case("https"));
         let forwarded_host = told("x-forwarded-host").and_then(parse_host);
-        Base::seen(https, forwarded_host.as_ref().unwrap_or(host))
+        let host = forwarded_host.as_ref().or(host).cloned();
+        Base::seen(https, &host.unwrap_or(Authority::from_static(NO_HOST)))
     }
 
     /// Whether a page of this origin is one of ours: the public address, the address that the
     /// request itself went to, or one that the operator allows.
-    fn is_own_origin(&self, origin: &str, base: &Base, host: &Authority) -> bool {
+    fn is_own_origin(&self, origin: &str, base: &Base, host: Option<&Authority>) -> bool {
         let Ok(origin) = parse_origin(origin) else {
             return false;
         };
         let same_host = ["http", "https"]
             .into_iter()
-            .filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok())
+            .filter_map(|scheme| Url::parse(&format!("{scheme}://{}", host?)).ok())
             .any(|url| url.origin() == origin);
         same_host
             || base.origin().as_ref() == Some(&origin)
             || self.allowed_origins.contains(&origin)
+    }
+
+    /// Whether the operator allows pages of other origins.
+    pub(super) fn allows_origins(&self) -> bool {
+        !self.allowed_origins.is_empty()
+    }
+
+    /// The origin of a request's page, when it is one that the operator allows.
+    pub(super) fn allowed_origin<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let parsed = parse_origin(origin.to_str().ok()?).ok()?;
+        self.allowed_origins.contains(&parsed).then_some(origin)
     }
 }
 
@@ -162,10 +183,16 @@ fn changes_state(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// The one host that a request was sent to.
-fn the_host(request: &Parts) -> Result<Authority, &'static str> {
+/// The one host that a request was sent to. Only HTTP/1.0, which many a load balancer still asks
+/// after our health with, may go without.
+fn the_host(request: &Parts) -> Result<Option<Authority>, &'static str> {
     let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = hosts.next().ok_or("The request has no Host.")?;
+    let Some(host) = hosts.next() else {
+        return match request.version {
+            Version::HTTP_10 => Ok(None),
+            _ => Err("The request has no Host."),
+        };
+    };
     if hosts.next().is_some() {
         return Err("The request has more than one Host.");
     }
@@ -176,7 +203,7 @@ fn the_host(request: &Parts) -> Result<Authority, &'static str> {
         .ok_or("The request's Host is no host.")?;
     match request.uri.authority() {
         Some(target) if *target != host => Err("The request's target and its Host differ."),
-        _ => Ok(host),
+        _ => Ok(Some(host)),
     }
 }
 

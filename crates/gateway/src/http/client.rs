@@ -14,7 +14,7 @@ use tokio::time::{interval, timeout};
 
 use super::App;
 use super::extract::{Admin, Upgrade};
-use super::socket::{self, PING_INTERVAL, code, departure, has_left};
+use super::socket::{self, Departure, PING_INTERVAL, code, departure};
 use crate::calls::{CallHandle, Calls, MessageRead};
 use crate::metrics::Rejection;
 
@@ -34,6 +34,9 @@ pub(super) async fn client(
     socket::upgrade(upgrade, &app, async move |mut socket| {
         let _counted = serving.gateway.metrics.subscriber();
         let end = subscribe(&serving, &mut socket).await;
+        if let End::Departed(departure) = end {
+            return socket::dismiss(&serving, socket, departure).await;
+        }
         if let Some(rejection) = end.rejection() {
             serving.gateway.metrics.rejected(rejection);
         }
@@ -46,8 +49,8 @@ pub(super) async fn client(
 /// How a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The client left.
-    Left,
+    /// The client goes.
+    Departed(Departure),
     /// The call has ended.
     CallEnded,
     /// The client named no call in time.
@@ -61,9 +64,11 @@ enum End {
 }
 
 impl End {
+    const GONE: Self = Self::Departed(Departure::Gone);
+
     const fn close_code(self) -> Option<(u16, &'static str)> {
         match self {
-            Self::Left => None,
+            Self::Departed(_) => None,
             Self::CallEnded => Some((code::NORMAL, "the call has ended")),
             Self::Silent => Some((code::POLICY, "no call was named within 10 s")),
             Self::UnknownCall => Some((
@@ -80,7 +85,7 @@ impl End {
             Self::Silent => Some(Rejection::SubscriberSilent),
             Self::UnknownCall => Some(Rejection::UnknownCall),
             Self::Lagged => Some(Rejection::SubscriberLagged),
-            Self::Left | Self::CallEnded | Self::GoingAway => None,
+            Self::Departed(_) | Self::CallEnded | Self::GoingAway => None,
         }
     }
 }
@@ -163,7 +168,7 @@ async fn choose(app: &App, socket: &mut WebSocket) -> Result<Arc<CallHandle>, En
     socket
         .send(Message::text(list))
         .await
-        .map_err(|_| End::Left)?;
+        .map_err(|_| End::GONE)?;
 
     let wanted = timeout(SILENCE, first_message(socket))
         .await
@@ -175,7 +180,7 @@ async fn choose(app: &App, socket: &mut WebSocket) -> Result<Arc<CallHandle>, En
         .ok_or(End::UnknownCall)?;
     tokio::select! {
         found = wanted.find(calls) => found.ok_or(End::UnknownCall),
-        () = departure(socket) => Err(End::Left),
+        departure = departure(socket) => Err(End::Departed(departure)),
         () = app.shutdown.drain.cancelled() => Err(End::GoingAway),
     }
 }
@@ -184,8 +189,7 @@ async fn first_message(socket: &mut WebSocket) -> Result<Message, End> {
     loop {
         match socket.recv().await {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
-            received if has_left(received.as_ref()) => return Err(End::Left),
-            _ => {}
+            received => Departure::of(received).map_or(Ok(()), |left| Err(End::Departed(left)))?,
         }
     }
 }
@@ -204,7 +208,7 @@ async fn relay(app: &App, socket: &mut WebSocket, call: &CallHandle) -> End {
                 MessageRead::Lagged => return End::Lagged,
                 MessageRead::Ended => return End::CallEnded,
             },
-            () = departure(socket) => return End::Left,
+            departure = departure(socket) => return End::Departed(departure),
             _ = ping.tick() => Message::Ping(Default::default()),
             () = app.shutdown.drain.cancelled(), if !going_away => {
                 // What the call said before is still read.
@@ -216,7 +220,7 @@ async fn relay(app: &App, socket: &mut WebSocket, call: &CallHandle) -> End {
         // A client that does not read costs its own socket only: what waits for it is bounded by
         // the reader, and how long the send may wait by the socket itself.
         if socket.send(message).await.is_err() {
-            return End::Left;
+            return End::GONE;
         }
     }
 }
@@ -248,5 +252,15 @@ mod tests {
         ] {
             assert_eq!(Wanted::parse(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn fuzzed_names_are_a_call_a_number_or_nothing() {
+        sidetone_fuzz::check_text("call-names", |text| match Wanted::parse(text) {
+            Some(Wanted::Call(call_sid)) => assert_eq!(call_sid.as_str(), text.trim()),
+            Some(Wanted::Number(number)) => assert_eq!(number, text.trim()),
+            Some(Wanted::Latest) => assert_eq!(text.trim(), "latest"),
+            None => {}
+        });
     }
 }

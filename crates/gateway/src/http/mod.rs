@@ -18,6 +18,8 @@ mod api;
 mod base;
 mod client;
 mod connections;
+mod cors;
+mod echo;
 mod extract;
 mod limiter;
 mod media;
@@ -29,11 +31,14 @@ mod query;
 mod server;
 mod socket;
 mod stall;
+mod tls;
 mod twiml;
 mod voice;
 mod webhook;
 
 pub(crate) use access::Rules;
+pub use echo::Echo;
+pub(crate) use tls::Tls;
 
 use access::Visitor;
 use limiter::Failures;
@@ -48,10 +53,11 @@ pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     state: Arc<State>,
     rules: Rules,
+    tls: Option<Tls>,
     shutdown: Shutdown,
 ) {
     let app = Arc::new(App::new(state, rules, shutdown));
-    server::serve(listeners, app).await;
+    server::serve(listeners, tls, app).await;
 }
 
 /// What every route has at hand.

@@ -5,18 +5,31 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use super::App;
+use super::echo::Echo;
 use super::extract::Admin;
+use super::problem::Problem;
+use super::query::Query;
 use crate::calls::Admission;
 use crate::metrics::TextFormat;
 
-/// `/healthz`: the process is up, and for how long.
-pub(super) async fn healthz(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
+/// `/healthz`: the process is up, and for how long. With `nonce`, also what arrived of the
+/// request: see [`Echo`].
+pub(super) async fn healthz(
+    State(app): State<Arc<App>>,
+    query: Query,
+    parts: Parts,
+) -> Result<Response, Problem> {
     let uptime_secs = app.gateway.started.elapsed().as_secs();
-    Json(json!({ "status": "ok", "uptime_secs": uptime_secs }))
+    let mut health = json!({ "status": "ok", "uptime_secs": uptime_secs });
+    if let Some(nonce) = query.text("nonce")? {
+        health["echo"] = json!(Echo::of(nonce, &parts)?);
+    }
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response())
 }
 
 /// `/readyz`: calls may be taken, or why not.

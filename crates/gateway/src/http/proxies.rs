@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use http::HeaderMap;
 use http::header::{FORWARDED, VIA};
+use http::{HeaderMap, HeaderName};
 
 /// One address or a CIDR range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +56,15 @@ pub(super) fn nearest<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str>
 
 /// Whether any header tells that the request went through a proxy.
 pub(super) fn was_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        name == FORWARDED
-            || name == VIA
-            || name == "x-real-ip"
-            || name.as_str().starts_with("x-forwarded")
-    })
+    headers.keys().any(is_forwarding)
+}
+
+/// Whether this header is one that proxies write.
+pub(super) fn is_forwarding(name: &HeaderName) -> bool {
+    name == FORWARDED
+        || name == VIA
+        || name == "x-real-ip"
+        || name.as_str().starts_with("x-forwarded")
 }
 
 /// The members of a comma list that may be spread over several header lines.

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -23,9 +24,10 @@ use tower::ServiceExt;
 use tracing::{debug, error, warn};
 
 use super::connections::{Connections, Place};
+use super::cors;
 use super::problem::Problem;
 use super::stall::StallGuard;
-use super::{App, router};
+use super::{App, Tls, router};
 use crate::metrics::Rejection;
 
 /// The longest request header and the most fields that are served. hyper itself stops at four
@@ -45,13 +47,14 @@ const GRACE: Duration = Duration::from_secs(3);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the drain, then for a short while what is under way.
-pub(super) async fn serve(listeners: Vec<TcpListener>, app: Arc<App>) {
+pub(super) async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, app: Arc<App>) {
     let limits = app.gateway.config.limits;
     let metrics = app.gateway.metrics.clone();
     let server = Arc::new(Server {
         router: router(Arc::clone(&app)),
         connections: Arc::new(Connections::new(limits.max_connections, metrics)),
         http: http(limits.header_timeout),
+        tls,
         app,
     });
     let mut loops = JoinSet::new();
@@ -68,6 +71,7 @@ struct Server {
     router: Router,
     connections: Arc<Connections>,
     http: http1::Builder,
+    tls: Option<Tls>,
 }
 
 fn http(header_timeout: Duration) -> http1::Builder {
@@ -151,13 +155,35 @@ impl Server {
             debug!(%peer, %error, "A connection was lost as it began.");
             return;
         }
+        let socket = StallGuard::new(socket, Some(place));
+        let Some(tls) = &self.tls else {
+            return self.serve_http(socket, peer).await;
+        };
+        let deadline = self.app.gateway.config.limits.header_timeout;
+        match timeout(deadline, tls.accept(socket)).await {
+            Ok(Ok(socket)) => self.serve_http(socket, peer).await,
+            Ok(Err(error)) => {
+                self.app.gateway.metrics.rejected(Rejection::Tls);
+                debug!(%peer, %error, "A TLS handshake failed.");
+            }
+            Err(_elapsed) => {
+                self.app.gateway.metrics.rejected(Rejection::HeaderTimeout);
+                debug!(%peer, "A TLS handshake took too long.");
+            }
+        }
+    }
+
+    async fn serve_http<S>(self: &Arc<Self>, socket: S, peer: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let served = AtomicBool::new(false);
         let service = service_fn(|request| {
             served.store(true, Ordering::Relaxed);
-            let server = Arc::clone(&self);
+            let server = Arc::clone(self);
             async move { Ok::<_, std::convert::Infallible>(server.respond(peer, request).await) }
         });
-        let io = TokioIo::new(StallGuard::new(socket, Some(place)));
+        let io = TokioIo::new(socket);
         let mut connection = pin!(self.http.serve_connection(io, service).with_upgrades());
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
@@ -188,6 +214,17 @@ impl Server {
     }
 
     async fn respond(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Response {
+        let rules = &self.app.rules;
+        let fields = cors::fields(rules, request.headers());
+        let mut response = match cors::preflight(rules, request.method(), request.headers()) {
+            Some(preflight) => preflight,
+            None => self.answer(peer, request).await,
+        };
+        response.headers_mut().extend(fields);
+        response
+    }
+
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Response {
         let request = match self.checked(peer, request) {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
@@ -230,3 +267,6 @@ fn is_too_large(parts: &Parts) -> bool {
     let bytes = target_bytes + parts.headers.iter().map(field_bytes).sum::<usize>();
     bytes > MAX_HEADER_BYTES || parts.headers.len() > MAX_HEADER_FIELDS
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
 use futures_util::StreamExt;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use sidetone_twilio::form::{Form, FormError};
@@ -22,6 +23,9 @@ use crate::metrics::Rejection;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What Twilio posts, but for a few products that post JSON and sign its hash.
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// A request that Twilio signed, or that nobody could have signed since no auth token is known.
 pub(super) struct Webhook {
@@ -40,24 +44,34 @@ impl FromRequest<Arc<App>> for Webhook {
         // Before the body is read: who did not sign is not worth it.
         let signature = claimed_signature(app, &visitor, &parts.headers)?;
         let posted = parts.method == Method::POST;
-        let form = if posted {
-            Form::parse(&read(app, body).await?)
+        let body = if posted {
+            read(app, body).await?
         } else {
-            Form::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            BytesMut::from(parts.uri.query().unwrap_or_default())
         };
-        let form = form.map_err(|error| refuse_form(app, &error))?;
+        let form = Form::parse(&body).map_err(|error| refuse_form(app, &error))?;
         if let Some((validator, signature)) = signature {
             let url = visitor.base.url(path_and_query(&parts));
-            let checked = if posted {
+            let checked = if !posted {
+                validator.check_get(&url, signature)
+            } else if is_form(&parts.headers) {
                 validator.check_form(&url, form.pairs(), signature)
             } else {
-                validator.check_get(&url, signature)
+                validator.check_body(&url, &body, signature)
             };
             checked
                 .map_err(|error| refuse_signature(app, &visitor, path_and_query(&parts), &error))?;
         }
         Ok(Self { visitor, form })
     }
+}
+
+/// Whether a body is a form, as it is unless its sender says otherwise.
+fn is_form(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_none_or(|kind| {
+        let kind = kind.as_bytes().get(..FORM.len());
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM))
+    })
 }
 
 /// Refuses a request whose form is not what it has to be.

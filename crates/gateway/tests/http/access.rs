@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sidetone_gateway::Config;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -113,6 +114,73 @@ async fn a_request_without_its_one_host_is_refused() {
         metric(gateway.address, "sidetone_rejected_total{reason=\"host\"}").await,
         3.0
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn only_http_1_0_may_go_without_a_host_and_is_trusted_with_nothing() {
+    let gateway = Running::start(config(NO_DEEPGRAM)).await;
+    for (target, status) in [("/healthz", 200), ("/readyz", 200), ("/api/v1/calls", 401)] {
+        let text = format!("GET {target} HTTP/1.0\r\n\r\n");
+        assert_eq!(raw(gateway.address, text.as_bytes()).await.status, status);
+    }
+    let two = "GET /healthz HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n";
+    assert_eq!(raw(gateway.address, two.as_bytes()).await.status, 400);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn browsers_let_pages_of_allowed_origins_read_and_no_others() {
+    let gateway = Running::start(Config {
+        allowed_origins: vec!["https://desk.example.com".to_owned()],
+        ..config(NO_DEEPGRAM)
+    })
+    .await;
+    let allowed = ("Origin", "https://desk.example.com");
+    let ask = async |method, origin: (&str, &str), further: &[(&str, &str)]| {
+        let headers = [&[origin], further].concat();
+        request(gateway.address, method, "/api/v1/calls", &headers, "").await
+    };
+    let wants = [
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", "authorization"),
+    ];
+    let preflight = ask("OPTIONS", allowed, &wants).await;
+    assert_eq!(preflight.status, 204, "{preflight:?}");
+    for (name, part) in [
+        ("access-control-allow-origin", "https://desk.example.com"),
+        ("access-control-allow-methods", "DELETE"),
+        ("access-control-allow-headers", "Authorization"),
+        ("vary", "Origin"),
+    ] {
+        let found = preflight.header(name).unwrap_or_default();
+        assert!(found.contains(part), "{name}: {preflight:?}");
+    }
+    // What is refused may be read as well: the page is told why.
+    for (further, status) in [(&[][..], 200), (&[STRANGER], 401)] {
+        let answer = ask("GET", allowed, further).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some(allowed.1)
+        );
+    }
+    for origin in [
+        "https://desk.example.com:8443",
+        "http://desk.example.com",
+        "null",
+    ] {
+        let preflight = ask("OPTIONS", ("Origin", origin), &wants).await;
+        assert_eq!(preflight.status, 405, "{preflight:?}");
+        for answer in [preflight, ask("GET", ("Origin", origin), &[]).await] {
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                None,
+                "{answer:?}"
+            );
+            assert_eq!(answer.header("vary"), Some("Origin"));
+        }
+    }
     gateway.stop().await;
 }
 

@@ -46,14 +46,11 @@ pub(in crate::http) async fn events(
     let (mut parts, _body) = request.into_parts();
     if is_upgrade(&parts.headers) {
         let Upgrade(upgrade) = Upgrade::from_request_parts(&mut parts, &app).await?;
-        let feed = Feed::new(
-            Arc::clone(&app),
-            &find(&app, &call_sid).await?,
-            after,
-            types,
-        );
+        let found = find(&app, &call_sid).await?;
+        let feed = Feed::new(Arc::clone(&app), &found, after, types);
+        let sending = Arc::clone(&app);
         return Ok(socket::upgrade(upgrade, &app, move |socket| {
-            send(socket, feed)
+            send(sending, socket, feed)
         }));
     }
     if wants_event_stream(&parts.headers) {
@@ -115,7 +112,7 @@ async fn page(
 }
 
 /// One event a text frame; 1000 when the call has ended.
-async fn send(mut socket: WebSocket, mut feed: Feed) {
+async fn send(app: Arc<App>, mut socket: WebSocket, mut feed: Feed) {
     let mut ping = interval(PING_INTERVAL);
     ping.tick().await;
     let end = loop {
@@ -125,7 +122,9 @@ async fn send(mut socket: WebSocket, mut feed: Feed) {
                 Next::Items(items) => items,
                 Next::End(end) => break end,
             },
-            () = departure(&mut socket) => return,
+            departure = departure(&mut socket) => {
+                return socket::dismiss(&app, socket, departure).await;
+            }
             _ = ping.tick() => {
                 if socket.send(Message::Ping(Bytes::new())).await.is_err() {
                     return;
@@ -166,24 +165,45 @@ fn event_stream(feed: Feed) -> Response {
 /// The stream of Server-Sent Events. It just ends, whatever the reason: who reads comes back by
 /// itself, and is told by 204 when there is nothing more to come.
 fn frames(feed: Feed) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let retry = stream::once(async { Ok(Bytes::from_static(b"retry: 1000\n\n")) });
     let events = stream::unfold(feed, async |mut feed| {
         let frames = match timeout(COMMENT_INTERVAL, feed.next()).await {
-            Ok(Next::Items(items)) => Bytes::from(items.iter().map(frame).collect::<String>()),
+            Ok(Next::Items(items)) => items.into_iter().map(Frame::Item).collect(),
             Ok(Next::End(_)) => return None,
-            Err(_elapsed) => Bytes::from_static(b":\n\n"),
+            Err(_elapsed) => vec![Frame::Comment],
         };
-        Some((Ok(frames), feed))
+        Some((frames, feed))
     });
-    retry.chain(events)
+    // Rendered one by one, as they are taken: of a reader who takes none only a few wait.
+    stream::once(async { vec![Frame::Retry] })
+        .chain(events)
+        .flat_map(stream::iter)
+        .map(|frame| Ok(frame.render()))
 }
 
-/// An event with its seq as id; an interim has none, so that nobody resumes after it.
-fn frame(item: &Item) -> String {
-    let data = feed::json(item);
-    match seq(item) {
-        Some(seq) => format!("id: {seq}\ndata: {data}\n\n"),
-        None => format!("data: {data}\n\n"),
+/// A frame of Server-Sent Events.
+enum Frame {
+    /// How soon a reader who lost the connection comes back.
+    Retry,
+    /// An event or an interim.
+    Item(Item),
+    /// Nothing, to be seen by whoever watches the connection.
+    Comment,
+}
+
+impl Frame {
+    /// An event has its seq as id; an interim has none, so that nobody resumes after it.
+    fn render(&self) -> Bytes {
+        match self {
+            Self::Retry => Bytes::from_static(b"retry: 1000\n\n"),
+            Self::Item(item) => {
+                let data = feed::json(item);
+                Bytes::from(match seq(item) {
+                    Some(seq) => format!("id: {seq}\ndata: {data}\n\n"),
+                    None => format!("data: {data}\n\n"),
+                })
+            }
+            Self::Comment => Bytes::from_static(b":\n\n"),
+        }
     }
 }
 

@@ -163,4 +163,22 @@ mod tests {
             assert!(types(&format!("types={list}")).is_err(), "{list}");
         }
     }
+
+    #[test]
+    fn fuzzed_queries_are_read_or_refused() {
+        sidetone_fuzz::check_text("api-queries", |text| {
+            let query = Query::parse(text);
+            if let Ok(Some(after)) = query.value::<u64>("after", "a number") {
+                let text = query.text("after").unwrap().unwrap();
+                assert_eq!(text.parse(), Ok(after));
+            }
+            if let Ok(limit) = query.limit() {
+                assert!((1..=500).contains(&limit));
+            }
+            if let Ok(Types(Some(patterns))) = Types::from_query(&query) {
+                let named = |pattern: &Pattern| TYPES.iter().any(|name| pattern.matches(name));
+                assert!(patterns.iter().all(named));
+            }
+        });
+    }
 }
