@@ -1,19 +1,29 @@
-//! The emulated Deepgram.
+//! The emulated Deepgram, and the emulated REST API of Twilio beside it.
 //!
-//! It hears the words that [`crate::voice`] puts into audio and answers as Deepgram does on
+//! Deepgram hears the words that [`crate::voice`] puts into audio and answers as Deepgram does on
 //! `/v1/listen`: refusals with their three shapes of bodies, interims that grow, finals, word
 //! times, endpointing, utterance ends, keep-alives and idle limits, at Deepgram's pace and with
-//! its latency. `GET /v1/projects` and `GET /v1/auth/token` check a key.
+//! its latency. `GET /v1/projects` and `GET /v1/auth/token` check a key. Twilio has one account
+//! and its numbers, below `/2010-04-01`.
+//!
+//! [Faults](Fault) go wrong on request: told by [`Options::faults`], and while it runs by
+//! `/_emulator/faults`, which `GET` lists, `POST` sets and `DELETE` clears.
 
+mod control;
 mod credentials;
-
+mod fault;
 mod faults;
+mod flaws;
 mod recognizer;
+mod refusal;
 mod server;
 mod session;
 mod socket;
+mod telling;
+mod twilio;
+mod upgrade;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -24,6 +34,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use url::Url;
+
+pub use self::fault::Fault;
+use self::faults::Faults;
+pub use self::twilio::TwilioAccount;
 
 /// What the emulator is told.
 ///
@@ -36,11 +50,13 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// The only key it takes, as `Token`; `None`: any key, and any `Bearer` token.
     pub api_key: Option<SecretString>,
-    /// Each call's first stream breaks off, without a Close, when it has been open for so long.
-    /// A call is told by the stream's `extra`.
-    pub cut_after: Option<Duration>,
-    /// Seed of all that varies: latencies, confidences, the lengths of windows.
+    /// What goes wrong from the start.
+    pub faults: Vec<Fault>,
+    /// Seed of all that varies: latencies, confidences, the lengths of windows, how words are
+    /// misheard.
     pub seed: u64,
+    /// Twilio's account.
+    pub twilio: TwilioAccount,
 }
 
 /// An emulated Deepgram that runs in this process.
@@ -66,8 +82,20 @@ impl Emulator {
         let address = listener.local_addr()?;
         let tasks = TaskTracker::new();
         let cancelled = CancellationToken::new();
-        let server = server::Server::new(options, tasks.clone(), cancelled.clone());
-        tasks.spawn(accept(listener, server, tasks.clone(), cancelled.clone()));
+        let faults = Faults::new(options.faults);
+        let server = server::Server::new(
+            options.api_key,
+            options.seed,
+            faults.clone(),
+            tasks.clone(),
+            cancelled.clone(),
+        );
+        let routes = server
+            .clone()
+            .routes()
+            .merge(control::routes(server))
+            .nest("/2010-04-01", twilio::routes(options.twilio, faults));
+        tasks.spawn(accept(listener, routes, tasks.clone(), cancelled.clone()));
         Ok(Self {
             address,
             tasks,
@@ -75,9 +103,25 @@ impl Emulator {
         })
     }
 
-    /// Its base URL, `ws://ADDRESS/`. Requests go to the same address by `http`.
+    /// Its base URL for streams, `ws://ADDRESS/`.
     pub fn url(&self) -> Url {
-        let url = format!("ws://{}", self.address);
+        self.url_of("ws")
+    }
+
+    /// Its base URL for requests, those to Twilio included, `http://ADDRESS/`.
+    pub fn http_url(&self) -> Url {
+        self.url_of("http")
+    }
+
+    fn url_of(&self, scheme: &str) -> Url {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let url = format!("{scheme}://{address}");
         url.parse().expect("a socket address is a URL's authority")
     }
 
@@ -92,11 +136,10 @@ impl Emulator {
 /// Takes connections until cancelled.
 async fn accept(
     listener: TcpListener,
-    server: server::Server,
+    routes: axum::Router,
     tasks: TaskTracker,
     cancelled: CancellationToken,
 ) {
-    let routes = server.routes();
     loop {
         let accepted = tokio::select! {
             () = cancelled.cancelled() => return,

@@ -5,5 +5,8 @@
 
 mod dice;
 pub mod emulator;
+mod faults;
 pub mod phone;
 pub mod voice;
+
+pub use faults::{FaultEntry, FaultError};

@@ -24,8 +24,9 @@
 mod call;
 mod conversation;
 mod dial;
-
 mod error;
+mod farewell;
+mod fault;
 mod keypad;
 mod line;
 mod options;
@@ -37,6 +38,7 @@ mod verbs;
 mod web;
 
 pub use error::{HandshakeError, PhoneError, WebhookError};
+pub use fault::Fault;
 pub use options::{Options, Party, Turn};
 pub use report::{Alert, End, HeardWord, Report, Spoken, StreamReport};
 

@@ -1,5 +1,6 @@
 //! `sidetone demo`: gateway, emulated Deepgram and simulated phones in one process.
 
+mod fault;
 mod score;
 mod script;
 
@@ -25,20 +26,26 @@ use url::Url;
 use crate::args::Demo;
 use crate::config::{Log, LogFormat};
 use crate::terminal::Terminal;
-use crate::{logging, open_files, signals};
+use crate::{faults, logging, open_files, signals};
+pub(crate) use fault::Fault;
 use score::Score;
 
 /// Between the starts of two calls, so that a crowd does not ring in the same millisecond.
 const STAGGER: Duration = Duration::from_millis(20);
-
-/// With `--drop`, when each call's Deepgram connection is cut: in the middle of a sentence.
-const CUT_AFTER: Duration = Duration::from_secs(10);
 
 /// After a phone has hung up, its last words are heard within this.
 const LAST_WORDS: Duration = Duration::from_secs(100);
 
 /// Runs the demonstration; fails when a word was lost or doubled.
 pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
+    if args.list_faults {
+        let (phones, deepgram) = (
+            faults::table(phone::Fault::LIST),
+            faults::table(emulator::Fault::LIST),
+        );
+        anstream::print!("The phones'\n{phones}\nDeepgram's\n{deepgram}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let shutdown = signals::follow().context("cannot follow signals")?;
     open_files::raise();
     let terminal = Terminal::on_stdout(false);
@@ -49,7 +56,8 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     logging::start(&log, false, terminal.log_writer())?;
 
     let options = emulator::Options {
-        cut_after: args.drop.then_some(CUT_AFTER),
+        faults: deepgram_faults(&args),
+        seed: args.seed,
         ..emulator::Options::default()
     };
     let emulator = Emulator::start(options)
@@ -110,6 +118,32 @@ async fn tell(args: &Demo, terminal: &Terminal, text: String) {
     }
 }
 
+fn deepgram_faults(args: &Demo) -> Vec<emulator::Fault> {
+    let asked = args.faults.iter().filter_map(|fault| match fault {
+        Fault::Deepgram(fault) => Some(fault.clone()),
+        Fault::Phone(_) => None,
+    });
+    asked.chain(args.drop.then(|| cut(args.short))).collect()
+}
+
+fn phone_faults(args: &Demo) -> Vec<phone::Fault> {
+    let asked = args.faults.iter().filter_map(|fault| match fault {
+        Fault::Phone(fault) => Some(*fault),
+        Fault::Deepgram(_) => None,
+    });
+    asked.collect()
+}
+
+/// With `--drop`: each call's Deepgram connection is cut in the middle of a sentence.
+fn cut(is_short: bool) -> emulator::Fault {
+    let cut = if is_short {
+        "drop:after_ms=4000"
+    } else {
+        "drop:after_ms=10000"
+    };
+    cut.parse().expect("the emulator knows this fault")
+}
+
 fn opening(args: &Demo, address: SocketAddr) -> String {
     let what = match args.calls {
         1 => "A simulated call, transcribed live".to_owned(),
@@ -145,15 +179,20 @@ fn call_sid(index: u16) -> String {
 
 /// Makes every call and compares what was said with what was heard.
 async fn all_calls(args: &Demo, address: SocketAddr, calls: &Arc<Calls>) -> anyhow::Result<Score> {
-    let voice: Url = format!("http://{address}/voice")
-        .parse()
-        .context("the gateway's address")?;
+    let route = |path: &str| -> anyhow::Result<Url> {
+        let url = format!("http://{address}{path}").parse();
+        url.context("the gateway's address")
+    };
+    let (voice, call_status) = (route("/voice")?, route("/twilio/call-status")?);
+    let faults = phone_faults(args);
     let mut phones = JoinSet::new();
     for index in 0..args.calls {
         let mut options = phone::Options::new(voice.clone());
         options.call_sid = Some(call_sid(index).parse().context("the demo's own call sid")?);
-        options.turns = script::conversation(usize::from(index));
-        options.seed = u64::from(index);
+        options.turns = script::conversation(usize::from(index), args.short);
+        options.status_callback = Some(call_status.clone());
+        options.faults.clone_from(&faults);
+        options.seed = args.seed.wrapping_add(index.into());
         phones.spawn(one_call(
             options,
             Arc::clone(calls),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use anyhow::Context as _;
 
+use crate::words::{self, Step};
+
 /// What became of the words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Score {
@@ -19,11 +21,15 @@ impl Score {
     /// Compares one track: words said that were not heard in their order are lost, words heard
     /// beyond those that were said are doubled.
     pub(super) fn compare(&mut self, spoken: &[&str], heard: &[&str]) {
-        let common = common(spoken, heard);
         self.spoken += spoken.len() as u64;
         self.transcribed += heard.len() as u64;
-        self.lost += (spoken.len() - common) as u64;
-        self.doubled += (heard.len() - common) as u64;
+        for step in words::compare(spoken, heard) {
+            match step {
+                Step::Same(_) => {}
+                Step::Missing(_) => self.lost += 1,
+                Step::Extra(_) => self.doubled += 1,
+            }
+        }
     }
 
     /// Takes in another call's score.
@@ -77,24 +83,6 @@ impl fmt::Display for Score {
         };
         write!(f, "Latency            p50 {p50} ms, p99 {p99} ms")
     }
-}
-
-/// Length of the longest common subsequence.
-fn common(a: &[&str], b: &[&str]) -> usize {
-    let mut row = vec![0; b.len() + 1];
-    for from in a {
-        let mut diagonal = 0;
-        for (j, to) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = if from == to {
-                diagonal + 1
-            } else {
-                above.max(row[j])
-            };
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -80,10 +80,18 @@ const CONVERSATIONS: &[Conversation] = &[
     ],
 ];
 
-/// The n-th caller's conversation.
-pub(super) fn conversation(n: usize) -> Vec<Turn> {
+/// Turns of a conversation that is cut short.
+const SHORT_TURNS: usize = 3;
+
+/// The n-th caller's conversation, or its beginning.
+pub(super) fn conversation(n: usize, is_short: bool) -> Vec<Turn> {
     let conversation = CONVERSATIONS[n % CONVERSATIONS.len()];
-    conversation
+    let turns = if is_short {
+        &conversation[..SHORT_TURNS]
+    } else {
+        conversation
+    };
+    turns
         .iter()
         .map(|(party, text)| Turn::say(*party, *text))
         .collect()

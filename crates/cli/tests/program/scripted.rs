@@ -1,5 +1,6 @@
 //! A Deepgram that says what a test tells it to say.
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,9 +81,25 @@ impl Connection {
         }
     }
 
+    /// The next audio; `None` when the gateway says `CloseStream`.
+    pub(crate) async fn audio(&mut self) -> Option<Bytes> {
+        loop {
+            match self.next().await {
+                Message::Binary(audio) => return Some(audio),
+                Message::Text(text) if text.contains("CloseStream") => return None,
+                other => assert!(!matches!(other, Message::Close(_)), "{other:?}"),
+            }
+        }
+    }
+
     /// Waits for `CloseStream`, then says the last words and closes.
     pub(crate) async fn finish(mut self, last_words: &[&str]) {
         while !self.text().await.contains("CloseStream") {}
+        self.close(last_words).await;
+    }
+
+    /// Says the last words and closes.
+    pub(crate) async fn close(mut self, last_words: &[&str]) {
         for text in last_words {
             self.say(*text).await;
         }

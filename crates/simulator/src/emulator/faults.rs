@@ -1,161 +1,253 @@
-//! What the emulator does wrong on purpose.
+//! The faults that are set, whom they hit, and how often they did.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use sidetone_deepgram::error::{ErrorBody, Refusal};
+use sidetone_deepgram::listen::query::Query;
+use tokio::sync::watch;
 
-/// The faults that a connection meets; none unless its key asks for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
-    /// The handshake is answered with this HTTP status.
-    refuse: Option<u16>,
+use super::fault::{Fault, HandshakeFault, Kind, RequestFault};
+use super::flaws::{Flaws, Moment};
+
+/// The faults of an emulator, which all its connections ask.
+#[derive(Clone, Debug)]
+pub(super) struct Faults(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    set: Mutex<Vec<Armed>>,
+    /// Told when open streams have to ask again.
+    struck: watch::Sender<()>,
+}
+
+/// A fault, and the connections that could have met it.
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    met: HashMap<CallKey, u32>,
+}
+
+/// A call is told by the `extra` of its streams.
+type CallKey = Vec<(String, String)>;
+
+/// Whose connection it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    key: CallKey,
+    tags: Vec<String>,
+}
+
+impl Caller {
+    pub(super) fn of(query: &Query) -> Self {
+        Self {
+            key: query.extra.clone(),
+            tags: query.tags.clone(),
+        }
+    }
+
+    /// Whether one of its labels holds this text.
+    fn is_labelled(&self, text: &str) -> bool {
+        let extras = self.key.iter().map(|(_, value)| value);
+        extras.chain(&self.tags).any(|label| label.contains(text))
+    }
 }
 
 impl Faults {
-    /// What a magic key asks for: `fail-402` for that status.
-    pub(super) fn asked_by(key: &str) -> Self {
-        let status = key
-            .strip_prefix("fail-")
-            .and_then(|status| status.parse().ok());
-        Self {
-            refuse: status.filter(|status| (400..600).contains(status)),
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self(Arc::new(Shared {
+            set: Mutex::new(armed(faults)),
+            struck: watch::Sender::new(()),
+        }))
+    }
+
+    /// The faults that are set, as they are written.
+    pub(super) fn list(&self) -> Vec<String> {
+        let set = self.lock();
+        set.iter().map(|armed| armed.fault.to_string()).collect()
+    }
+
+    /// Sets these faults instead of all others, for streams that open later; when they `strike`,
+    /// what happens at a moment of a stream happens to the open ones too, counted from now.
+    pub(super) fn replace(&self, faults: Vec<Fault>, strike: bool) {
+        let mut set = self.lock();
+        *set = armed(faults);
+        if strike {
+            self.0.struck.send_replace(());
         }
     }
 
-    /// The refusal that the handshake meets.
-    pub(super) fn at_handshake(&self) -> Option<Refused> {
-        self.refuse.map(Refused::with_status)
+    /// What a handshake meets.
+    pub(super) fn at_handshake(&self, caller: &Caller) -> Option<HandshakeFault> {
+        met(&mut self.lock(), caller, Kind::handshake).next()
     }
-}
 
-/// An answer other than 101 to a handshake, or other than 200 to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    /// HTTP status.
-    pub(super) status: u16,
-    /// Goes into the header `dg-error`.
-    pub(super) message: Cow<'static, str>,
-    shape: Shape,
-}
-
-/// Deepgram has three shapes of error bodies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Shape {
-    Coded { err_code: Cow<'static, str> },
-    Categorized { category: &'static str },
-    Text,
-}
-
-impl Refused {
-    /// With Deepgram's words for this status; which shape its body has is fixed as well.
-    fn with_status(status: u16) -> Self {
-        let said = |message: &'static str, shape| Self {
-            status,
-            message: message.into(),
-            shape,
+    /// What a stream that opens now has wrong, and what it will be struck by.
+    pub(super) fn at_opening(&self, caller: Caller) -> (Flaws, Strikes) {
+        // Before it asks, so that it misses no strike.
+        let struck = self.0.struck.subscribe();
+        let mut flaws = Flaws::default();
+        for moment in met(&mut self.lock(), &caller, Kind::moment) {
+            let (after, moment) = moment;
+            flaws.moments.push((after.unwrap_or(USUAL_MOMENT), moment));
+        }
+        for habit in met(&mut self.lock(), &caller, Kind::habit) {
+            habit.apply(&mut flaws);
+        }
+        let strikes = Strikes {
+            faults: self.clone(),
+            caller,
+            struck,
         };
-        let known = [
-            Refusal::INVALID_AUTH,
-            Refusal::PAYMENT_REQUIRED,
-            Refusal::MODEL_NOT_ALLOWED,
-            Refusal::TOO_MANY_REQUESTS,
-            Refusal::SERVICE_UNAVAILABLE,
-            Refusal::NO_SUCH_COMBINATION,
-        ];
-        match (
-            known.into_iter().find(|refusal| refusal.status == status),
-            status,
-        ) {
-            (Some(refusal), _) => refusal.into(),
-            (None, 500) => said(
-                "Internal server error.",
-                Shape::Categorized {
-                    category: "INTERNAL_SERVER_ERROR",
-                },
-            ),
-            (None, 504) => said(
-                "The request timed out.",
-                Shape::Categorized {
-                    category: "TIMEOUT",
-                },
-            ),
-            (None, 502) => said("Bad Gateway", Shape::Text),
-            (None, _) => said("Refused on request.", Shape::Text),
-        }
+        (flaws, strikes)
     }
 
-    /// The body.
-    pub(super) fn body(&self, request_id: &str) -> ErrorBody {
-        let message = self.message.clone().into_owned();
-        let request_id = request_id.to_owned();
-        match &self.shape {
-            Shape::Coded { err_code } => ErrorBody::Coded {
-                err_code: err_code.clone().into_owned(),
-                err_msg: message,
-                request_id: Some(request_id),
-            },
-            Shape::Categorized { category } => ErrorBody::Categorized {
-                category: (*category).to_owned(),
-                message,
-                details: None,
-                request_id: Some(request_id),
-            },
-            Shape::Text => ErrorBody::Text(message),
-        }
+    /// What a request to Twilio's REST API meets.
+    pub(super) fn at_request(&self) -> Option<RequestFault> {
+        met(&mut self.lock(), &Caller::default(), Kind::request).next()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Armed>> {
+        self.0.set.lock().expect("nothing panics while it is held")
     }
 }
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            status: refusal.status,
-            message: refusal.err_msg,
-            shape: Shape::Coded {
-                err_code: refusal.err_code.into(),
-            },
+/// What strikes an open stream.
+pub(super) struct Strikes {
+    faults: Faults,
+    caller: Caller,
+    struck: watch::Receiver<()>,
+}
+
+impl Strikes {
+    /// The next strike: what happens, and after what time. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Vec<(Duration, Moment)> {
+        if self.struck.changed().await.is_err() {
+            // The emulator is gone, and nobody strikes any more.
+            std::future::pending::<()>().await;
         }
+        let mut set = self.faults.lock();
+        met(&mut set, &self.caller, Kind::moment)
+            .map(|(after, moment)| (after.unwrap_or(Duration::ZERO), moment))
+            .collect()
     }
 }
+
+impl Armed {
+    /// Counts a connection of this caller; answers whether it is hit.
+    fn hits(&mut self, caller: &Caller) -> bool {
+        let Fault {
+            call, skip, times, ..
+        } = &self.fault;
+        if call.as_ref().is_some_and(|text| !caller.is_labelled(text)) {
+            return false;
+        }
+        if self.met.len() >= MAX_CALLS && !self.met.contains_key(&caller.key) {
+            return false;
+        }
+        let met = self.met.entry(caller.key.clone()).or_default();
+        *met = met.saturating_add(1);
+        let after_spared = met.saturating_sub(*skip);
+        (1..=*times).contains(&after_spared)
+    }
+}
+
+/// What hits this caller of what `could`; only what is taken from the iterator is counted.
+fn met<T>(
+    set: &mut [Armed],
+    caller: &Caller,
+    could: impl Fn(&Kind) -> Option<T>,
+) -> impl Iterator<Item = T> {
+    set.iter_mut().filter_map(move |armed| {
+        let met = could(&armed.fault.kind)?;
+        armed.hits(caller).then_some(met)
+    })
+}
+
+fn armed(faults: Vec<Fault>) -> Vec<Armed> {
+    let armed = |fault| Armed {
+        fault,
+        met: HashMap::new(),
+    };
+    faults.into_iter().map(armed).collect()
+}
+
+/// When what is not told otherwise happens to a stream: in the middle of someone's sentence.
+const USUAL_MOMENT: Duration = Duration::from_secs(4);
+
+/// More calls than a fault can keep apart are spared.
+const MAX_CALLS: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn magic_keys_ask_for_a_status() {
-        for status in [400, 401, 402, 403, 429, 500, 502, 503, 504, 418] {
-            let refused = Faults::asked_by(&format!("fail-{status}"))
-                .at_handshake()
-                .unwrap();
-            assert_eq!(refused.status, status);
-        }
+    fn faults(written: &[&str]) -> Faults {
+        Faults::new(written.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    fn caller(call_sid: &str) -> Caller {
+        let query =
+            format!("encoding=mulaw&sample_rate=8000&tag=sidetone&extra=call_sid:{call_sid}");
+        Caller::of(&Query::parse(&query).unwrap())
+    }
+
+    /// Which of so many connections of a call are dropped.
+    fn dropped(faults: &Faults, call_sid: &str, connections: usize) -> Vec<bool> {
+        let opened = (0..connections).map(|_| faults.at_opening(caller(call_sid)).0);
+        opened.map(|flaws| !flaws.moments.is_empty()).collect()
     }
 
     #[test]
-    fn other_keys_ask_for_nothing() {
-        for key in [
-            "",
-            "0123abcd",
-            "fail-",
-            "fail-200",
-            "fail-99999",
-            "xfail-402",
-        ] {
-            assert_eq!(Faults::asked_by(key), Faults::default(), "{key}");
-        }
+    fn each_call_meets_a_fault_by_itself() {
+        let faults = faults(&["drop"]);
+        assert_eq!(dropped(&faults, "CA1", 3), [true, false, false]);
+        assert_eq!(dropped(&faults, "CA2", 2), [true, false]);
     }
 
     #[test]
-    fn each_shape_of_body_is_met() {
-        let body = |status| Refused::with_status(status).body("id").to_wire();
-        assert_eq!(
-            body(401),
-            r#"{"err_code":"INVALID_AUTH","err_msg":"Invalid credentials.","request_id":"id"}"#
-        );
-        assert_eq!(
-            body(500),
-            r#"{"category":"INTERNAL_SERVER_ERROR","message":"Internal server error.","request_id":"id"}"#
-        );
-        assert_eq!(body(502), "Bad Gateway");
+    fn so_many_connections_are_spared_and_so_many_hit() {
+        let faults = faults(&["drop:skip=1,times=2"]);
+        assert_eq!(dropped(&faults, "CA1", 4), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_fault_can_be_kept_to_some_calls() {
+        for kept_to in ["drop:call=CA1", "drop:call=A1"] {
+            let faults = faults(&[kept_to]);
+            assert_eq!(dropped(&faults, "CA2", 1), [false]);
+            assert_eq!(dropped(&faults, "CA1", 1), [true]);
+        }
+        let faults = faults(&["drop:call=sidetone"]);
+        assert_eq!(dropped(&faults, "CA2", 1), [true]);
+    }
+
+    #[test]
+    fn a_refused_handshake_is_no_opened_stream() {
+        let faults = faults(&["refuse:times=2", "drop"]);
+        let caller = caller("CA1");
+        assert!(faults.at_handshake(&caller).is_some());
+        assert!(faults.at_handshake(&caller).is_some());
+        assert_eq!(faults.at_handshake(&caller), None);
+        assert_eq!(dropped(&faults, "CA1", 2), [true, false]);
+    }
+
+    #[test]
+    fn requests_are_counted_together() {
+        let faults = faults(&["twilio-refuse:status=503,times=2"]);
+        let statuses: Vec<_> = (0..3)
+            .map(|_| faults.at_request().map(|fault| fault.status))
+            .collect();
+        assert_eq!(statuses, [Some(503), Some(503), None]);
+    }
+
+    #[tokio::test]
+    async fn a_strike_hits_what_is_open_at_once_and_counts() {
+        let faults = faults(&[]);
+        let (flaws, mut strikes) = faults.at_opening(caller("CA1"));
+        assert!(flaws.moments.is_empty());
+        faults.replace(vec!["drop".parse().unwrap()], true);
+        assert_eq!(strikes.next().await, [(Duration::ZERO, Moment::Drop)]);
+        assert_eq!(dropped(&faults, "CA1", 1), [false]);
     }
 }

@@ -4,13 +4,17 @@
 //! client is the session's affair.
 
 mod channel;
+mod mishearing;
 mod wording;
 
 use ring::digest::{self, SHA256};
 use sidetone_audio::ulaw::SILENCE;
-use sidetone_deepgram::listen::message::{Metadata, ModelInfo, ResultsMetadata, ServerMessage};
+use sidetone_deepgram::listen::message::{
+    ChannelIndex, Metadata, ModelInfo, ResultsMetadata, ServerMessage,
+};
 use sidetone_deepgram::listen::query::{Encoding, Query};
 
+use super::flaws::HearingFlaws;
 use crate::dice::Dice;
 use channel::Channel;
 
@@ -41,8 +45,8 @@ pub(super) struct Identity {
 }
 
 impl Recognizer {
-    /// A recogniser that does what `query` asks for.
-    pub(super) fn new(query: &Query, identity: Identity, seed: u64) -> Self {
+    /// A recogniser that does what `query` asks for, as well as its flaws let it.
+    pub(super) fn new(query: &Query, identity: Identity, flaws: HearingFlaws, seed: u64) -> Self {
         let layout = Layout::of(query);
         let made_by = ResultsMetadata {
             request_id: identity.request_id.clone(),
@@ -62,7 +66,8 @@ impl Recognizer {
         let channels = (0..total)
             .map(|index| {
                 let asked = channel::Asked::new(query, layout.rate_hz);
-                Channel::new(index, total, asked, made_by.clone(), dice.fork())
+                let number = ChannelIndex { index, total };
+                Channel::new(number, asked, flaws, made_by.clone(), dice.fork())
             })
             .collect();
         Self {

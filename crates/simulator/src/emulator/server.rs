@@ -1,17 +1,15 @@
 //! The emulator's routes: who may come in, and with which parameters.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sidetone_deepgram::error::Refusal;
 use sidetone_deepgram::listen::query::Query;
@@ -19,12 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Options;
-use super::credentials::{Credentials, SCHEMES};
-use super::faults::{Faults, Refused};
+use super::credentials::Credentials;
+use super::fault::HandshakeFault;
+use super::faults::{Caller, Faults};
 use super::recognizer::Identity;
+use super::refusal::Refused;
 use super::session::Session;
 use super::socket;
+use super::upgrade::Upgrade;
 use crate::dice::Dice;
 
 /// What all requests share.
@@ -33,22 +33,41 @@ pub(super) struct Server(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    options: Options,
-    dice: Mutex<Dice>,
+    api_key: Option<SecretString>,
+    dice: Mutex<Seeded>,
+    faults: Faults,
     streams: Arc<Semaphore>,
-    /// The calls one of whose streams was broken off, by their `extra`.
-    cut: Mutex<HashSet<Vec<(String, String)>>>,
     tasks: TaskTracker,
     cancelled: CancellationToken,
 }
 
+/// Dice and what they began with.
+#[derive(Debug)]
+struct Seeded {
+    seed: u64,
+    dice: Dice,
+}
+
+impl Seeded {
+    fn new(seed: u64) -> Self {
+        let dice = Dice::new(seed);
+        Self { seed, dice }
+    }
+}
+
 impl Server {
-    pub(super) fn new(options: Options, tasks: TaskTracker, cancelled: CancellationToken) -> Self {
+    pub(super) fn new(
+        api_key: Option<SecretString>,
+        seed: u64,
+        faults: Faults,
+        tasks: TaskTracker,
+        cancelled: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Shared {
-            dice: Mutex::new(Dice::new(options.seed)),
+            api_key,
+            dice: Mutex::new(Seeded::new(seed)),
+            faults,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
-            cut: Mutex::default(),
-            options,
             tasks,
             cancelled,
         }))
@@ -62,35 +81,41 @@ impl Server {
             .with_state(self)
     }
 
+    pub(super) fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seeded().seed
+    }
+
+    /// Begins anew with another seed.
+    pub(super) fn set_seed(&self, seed: u64) {
+        *self.seeded() = Seeded::new(seed);
+    }
+
     /// The dice of one request.
     fn dice(&self) -> Dice {
-        self.0
-            .dice
-            .lock()
-            .expect("nothing panics while it rolls")
-            .fork()
+        self.seeded().dice.fork()
+    }
+
+    fn seeded(&self) -> MutexGuard<'_, Seeded> {
+        self.0.dice.lock().expect("nothing panics while it rolls")
     }
 
     /// Whether whoever sent these headers may come in.
     fn admit(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let credentials = Credentials::of(headers).ok_or(Refusal::INVALID_AUTH)?;
         let (Credentials::Key(secret) | Credentials::Token(secret)) = credentials;
-        if let Some(refused) = Faults::asked_by(secret).at_handshake() {
+        if let Some(refused) = Refused::asked_by(secret) {
             return Err(refused);
         }
-        let only = self.0.options.api_key.as_ref();
+        let only = self.0.api_key.as_ref();
         if only.is_none_or(|key| credentials == Credentials::Key(key.expose_secret())) {
             Ok(())
         } else {
             Err(Refusal::INVALID_AUTH.into())
         }
-    }
-
-    /// How long a stream may last before it breaks off, if it is to break off.
-    fn life(&self, query: &Query) -> Option<Duration> {
-        let life = self.0.options.cut_after?;
-        let mut cut = self.0.cut.lock().expect("nothing panics while it is held");
-        (cut.len() < MAX_STREAMS && cut.insert(query.extra.clone())).then_some(life)
     }
 
     /// A place for one more stream.
@@ -102,46 +127,83 @@ impl Server {
 
 async fn listen(
     State(server): State<Server>,
-    headers: HeaderMap,
     RawQuery(query): RawQuery,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Response {
     let mut dice = server.dice();
     let request_id = dice.uuid();
-    let opened = || -> Result<Response, Refused> {
-        server.admit(&headers)?;
-        let query = Query::parse(query.as_deref().unwrap_or_default())?;
-        let place = server.place()?;
-        let upgrade = upgrade.map_err(|_| NOT_A_WEBSOCKET)?;
-        let life = server.life(&query).unwrap_or(Duration::MAX);
+    match handshake(&server, query.as_deref().unwrap_or_default(), request).await {
+        Ok(handshake) => open(&server, handshake, request_id, &mut dice),
+        Err(refused) => refuse(&refused, &request_id),
+    }
+}
 
-        let created = jiff::Timestamp::now();
-        let identity = Identity {
-            request_id: request_id.clone(),
-            created: format!("{created:.3}"),
-        };
-        let seed = dice.within(0..=u64::MAX - 1);
-        let session = Session::new(&query, identity, seed, Instant::now());
-        let request_id = request_id.clone();
-        tracing::info!(%request_id, model = query.model, extra = ?query.extra, "Stream opened.");
-        let task = server.0.tasks.token();
-        let cancelled = server.0.cancelled.clone();
-        Ok(
-            socket::limit(upgrade.protocols(SCHEMES)).on_upgrade(async move |socket| {
-                let whole = cancelled.run_until_cancelled(socket::run(socket, session));
-                match tokio::time::timeout(life, whole).await {
-                    Ok(_) => tracing::info!(%request_id, "Stream ended."),
-                    // Dropped here, its socket is gone without a Close.
-                    Err(_) => tracing::info!(%request_id, "Stream broken off on request."),
-                }
-                drop((place, task));
-            }),
-        )
+/// A handshake that may come in.
+struct Handshake {
+    query: Query,
+    place: OwnedSemaphorePermit,
+    upgrade: Upgrade,
+}
+
+async fn handshake(
+    server: &Server,
+    query: &str,
+    mut request: Request,
+) -> Result<Handshake, Refused> {
+    server.admit(request.headers())?;
+    let query = Query::parse(query)?;
+    match server.faults().at_handshake(&Caller::of(&query)) {
+        None => {}
+        Some(HandshakeFault::Refuse(refused)) => return Err(refused),
+        Some(HandshakeFault::Hang) => {
+            tracing::info!(extra = ?query.extra, "A handshake hangs on request.");
+            tokio::time::sleep(HANG_LIMIT).await;
+            return Err(Refused::with_status(504));
+        }
+    }
+    Ok(Handshake {
+        query,
+        place: server.place()?,
+        upgrade: Upgrade::of(&mut request).ok_or(NOT_A_WEBSOCKET)?,
+    })
+}
+
+/// Opens a stream and gives the answer to its handshake.
+fn open(server: &Server, handshake: Handshake, request_id: String, dice: &mut Dice) -> Response {
+    let Handshake {
+        query,
+        place,
+        upgrade,
+    } = handshake;
+    let created = jiff::Timestamp::now();
+    let identity = Identity {
+        request_id: request_id.clone(),
+        created: format!("{created:.3}"),
     };
-    with_id(
-        opened().unwrap_or_else(|refused| refuse(&refused, &request_id)),
-        &request_id,
-    )
+    let (flaws, strikes) = server.faults().at_opening(Caller::of(&query));
+    let seed = dice.within(0..=u64::MAX - 1);
+    let session = Session::new(&query, identity, &flaws, seed, Instant::now());
+    tracing::info!(%request_id, model = query.model, extra = ?query.extra, "Stream opened.");
+    let (response, socket) = upgrade.accept();
+    let response = if flaws.no_request_id {
+        response
+    } else {
+        with_id(response, &request_id)
+    };
+    let stream = async move {
+        match socket.await {
+            Ok(socket) => socket::run(socket, session, strikes, flaws.frame_bytes).await,
+            Err(error) => tracing::debug!(%error, "A handshake broke off."),
+        }
+        tracing::info!(%request_id, "Stream ended.");
+        drop(place);
+    };
+    let cancelled = server.0.cancelled.clone();
+    server
+        .0
+        .tasks
+        .spawn(cancelled.run_until_cancelled_owned(stream));
+    response
 }
 
 async fn projects(State(server): State<Server>, headers: HeaderMap) -> Response {
@@ -163,11 +225,10 @@ async fn key_details(State(server): State<Server>, headers: HeaderMap) -> Respon
 /// Answers whoever may come in.
 fn answer(server: &Server, headers: &HeaderMap, body: serde_json::Value) -> Response {
     let request_id = server.dice().uuid();
-    let response = match server.admit(headers) {
-        Ok(()) => Json(body).into_response(),
+    match server.admit(headers) {
+        Ok(()) => with_id(Json(body).into_response(), &request_id),
         Err(refused) => refuse(&refused, &request_id),
-    };
-    with_id(response, &request_id)
+    }
 }
 
 fn refuse(refused: &Refused, request_id: &str) -> Response {
@@ -178,7 +239,10 @@ fn refuse(refused: &Refused, request_id: &str) -> Response {
     if let Ok(words) = words {
         response.headers_mut().insert("dg-error", words);
     }
-    response
+    if let Some(secs) = refused.retry_after_secs {
+        response.headers_mut().insert(RETRY_AFTER, secs.into());
+    }
+    with_id(response, request_id)
 }
 
 fn with_id(mut response: Response, request_id: &str) -> Response {
@@ -192,6 +256,9 @@ const NOT_A_WEBSOCKET: Refusal = Refusal::new(
     "Bad Request",
     "Bad Request: a WebSocket upgrade is expected here.",
 );
+
+/// How long a handshake hangs, longer than any client should wait for it.
+const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// More streams at once are refused with 429.
 const MAX_STREAMS: usize = 10_000;

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sidetone_deepgram::listen::message::{
-    ClientMessage, Close, ConfigureSuccess, ErrorMessage, ServerMessage,
+    ClientMessage, Close, ConfigureSuccess, ErrorMessage, Metadata, ServerMessage,
 };
 use sidetone_deepgram::listen::query::Query;
 
+use super::flaws::{Ending, Flaws, Malformed, Moment};
 use super::recognizer::{Identity, Recognizer};
+use super::telling::Telling;
 use crate::dice::Dice;
 
 /// What happened.
@@ -32,8 +34,14 @@ pub(super) enum Input<'a> {
 pub(super) enum Output {
     /// A text frame.
     Text(String),
+    /// A binary frame, which Deepgram never sends.
+    Binary(Vec<u8>),
     /// The close frame; nothing follows it.
     Close(Close),
+    /// The socket is dropped without a Close; nothing follows it.
+    Break,
+    /// The socket is kept and not touched any more; nothing follows it.
+    Freeze,
 }
 
 /// One connection.
@@ -49,10 +57,22 @@ pub(super) struct Session {
     waiting_audio_bytes: usize,
     /// When the audio taken so far will have been processed.
     free_at: Instant,
-    outbox: VecDeque<Timed<Output>>,
+    outbox: VecDeque<Outgoing>,
     /// When the client is given up; `None` once it has said that it is done.
     idle_at: Option<Instant>,
     has_audio: bool,
+    telling: Telling,
+    /// More than the usual latency.
+    slow_by: Duration,
+    /// How far what is told of one channel may fall behind the rest.
+    channels_apart_ms: u64,
+    ending: Ending,
+    /// What will happen, soonest first.
+    moments: VecDeque<Timed<Moment>>,
+    /// How the next final with words is broken.
+    malformed: Option<Malformed>,
+    /// Nothing is told any more.
+    is_deaf: bool,
     now: Instant,
 }
 
@@ -60,6 +80,15 @@ pub(super) struct Session {
 struct Timed<T> {
     due: Instant,
     item: T,
+}
+
+/// Something that waits to be sent.
+#[derive(Debug)]
+struct Outgoing {
+    due: Instant,
+    /// Only what has the same channel, or none, keeps its order.
+    channel: Option<u32>,
+    output: Output,
 }
 
 /// What is done when its turn has come.
@@ -72,12 +101,23 @@ enum Work {
 
 impl Session {
     /// A connection opened at `now`.
-    pub(super) fn new(query: &Query, identity: Identity, seed: u64, now: Instant) -> Self {
+    pub(super) fn new(
+        query: &Query,
+        identity: Identity,
+        flaws: &Flaws,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let mut dice = Dice::new(seed);
         let recognizer_seed = dice.within(0..=u64::MAX - 1);
-        Self {
+        let mut session = Self {
             request_id: identity.request_id.clone(),
-            recognizer: Some(Recognizer::new(query, identity, recognizer_seed)),
+            recognizer: Some(Recognizer::new(
+                query,
+                identity,
+                flaws.hearing,
+                recognizer_seed,
+            )),
             dice,
             work: VecDeque::new(),
             waiting_audio_bytes: 0,
@@ -85,8 +125,28 @@ impl Session {
             outbox: VecDeque::new(),
             idle_at: Some(now + IDLE_LIMIT),
             has_audio: false,
+            telling: Telling::new(flaws.telling),
+            slow_by: flaws.slow_by,
+            channels_apart_ms: flaws.channels_apart_ms,
+            ending: flaws.ending,
+            moments: VecDeque::new(),
+            malformed: None,
+            is_deaf: false,
             now,
+        };
+        session.strike(now, &flaws.moments);
+        session
+    }
+
+    /// What happens to it how long after `now`.
+    pub(super) fn strike(&mut self, now: Instant, moments: &[(Duration, Moment)]) {
+        self.now = now;
+        for (after, moment) in moments {
+            let (due, item) = (now + *after, *moment);
+            let later = self.moments.partition_point(|timed| timed.due <= due);
+            self.moments.insert(later, Timed { due, item });
         }
+        self.befall_due();
     }
 
     /// Takes what happened at `now`; time never goes back.
@@ -106,18 +166,17 @@ impl Session {
             self.idle_at = self.idle_at.map(|_| now + IDLE_LIMIT);
         }
         if self.idle_at.is_some_and(|idle_at| idle_at <= now) {
-            self.idle_at = None;
-            self.recognizer = None;
-            self.work.clear();
-            self.post(Output::Close(Close::NET_0001), Duration::ZERO);
+            self.stop_hearing();
+            self.post(Output::Close(Close::NET_0001), None, Duration::ZERO);
         }
+        self.befall_due();
     }
 
     /// What is to be sent now; drain until `None` after each `handle`.
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         let due = self.outbox.front()?.due <= self.now;
         if due {
-            self.outbox.pop_front().map(|timed| timed.item)
+            self.outbox.pop_front().map(|outgoing| outgoing.output)
         } else {
             None
         }
@@ -126,8 +185,12 @@ impl Session {
     /// When `Input::Timeout` is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let work = self.work.front().map(|timed| timed.due);
-        let outbox = self.outbox.front().map(|timed| timed.due);
-        [work, outbox, self.idle_at].into_iter().flatten().min()
+        let outbox = self.outbox.front().map(|outgoing| outgoing.due);
+        let moment = self.moments.front().map(|timed| timed.due);
+        [work, outbox, moment, self.idle_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether so much waits to be processed or sent that the client has to wait.
@@ -195,10 +258,13 @@ impl Session {
                     recognizer.finalize(channel, &mut told);
                 }
                 (Work::Finish, recognizer) => {
-                    if let Some(recognizer) = recognizer.take() {
-                        recognizer.finish(&mut told);
+                    let recognizer = recognizer.take();
+                    match (self.ending, recognizer) {
+                        (Ending::InGoodOrder, Some(recognizer)) => recognizer.finish(&mut told),
+                        (Ending::WithoutFinals, _) => self.outbox.clear(),
+                        (Ending::InGoodOrder, None) | (Ending::Never, _) => {}
                     }
-                    finished = true;
+                    finished = self.ending != Ending::Never;
                 }
                 (Work::Audio(_) | Work::Finalize(_), None) => {}
             }
@@ -206,21 +272,122 @@ impl Session {
                 self.tell(message);
             }
             if finished {
-                self.post(Output::Close(NORMAL), Duration::ZERO);
+                self.post(Output::Close(NORMAL), None, Duration::ZERO);
             }
         }
     }
 
-    fn tell(&mut self, message: &ServerMessage) {
-        let latency = Duration::from_millis(self.dice.within(LATENCY_MS));
-        self.post(Output::Text(message.to_json()), latency);
+    fn befall_due(&mut self) {
+        while let Some(timed) = self.moments.pop_front_if(|timed| timed.due <= self.now) {
+            self.befall(timed.item);
+        }
     }
 
-    /// Sends after `latency`, and not before what was posted earlier.
-    fn post(&mut self, item: Output, latency: Duration) {
-        let earlier = self.outbox.back().map(|timed| timed.due);
-        let due = earlier.into_iter().fold(self.now + latency, Instant::max);
-        self.outbox.push_back(Timed { due, item });
+    fn befall(&mut self, moment: Moment) {
+        match moment {
+            Moment::Drop => self.end_with(Output::Break),
+            Moment::Stall => self.end_with(Output::Freeze),
+            Moment::Close(close) => self.end_with(Output::Close(close)),
+            Moment::End => {
+                let request_id = self.request_id.clone();
+                let nothing = ServerMessage::Metadata(Metadata {
+                    request_id,
+                    ..Metadata::default()
+                });
+                self.end_with(Output::Text(nothing.to_json()));
+                self.post(Output::Close(NORMAL), None, Duration::ZERO);
+            }
+            Moment::Deafen => {
+                self.outbox.clear();
+                self.is_deaf = true;
+            }
+            Moment::Malform(how) => self.malformed = Some(how),
+        }
+    }
+
+    /// Sends this at once instead of what waits, and hears nothing more.
+    fn end_with(&mut self, output: Output) {
+        // What happens to its socket shows of a deaf stream, too.
+        self.is_deaf = false;
+        self.stop_hearing();
+        self.outbox.clear();
+        self.post(output, None, Duration::ZERO);
+    }
+
+    fn stop_hearing(&mut self) {
+        self.idle_at = None;
+        self.recognizer = None;
+        self.work.clear();
+    }
+
+    fn tell(&mut self, message: &ServerMessage) {
+        let mut latency = Duration::from_millis(self.dice.within(LATENCY_MS)) + self.slow_by;
+        let channel = channel_of(message).filter(|_| self.channels_apart_ms > 0);
+        if channel.is_some() {
+            latency += Duration::from_millis(self.dice.within(0..=self.channels_apart_ms));
+        }
+        if let Some(how) = self.malformed.take_if(|_| is_final_with_words(message)) {
+            self.post(malformed(message, how), channel, latency);
+            return;
+        }
+        for text in self.telling.texts(message) {
+            self.post(Output::Text(text), channel, latency);
+        }
+    }
+
+    /// Sends after `latency`, and not before what was posted earlier of the same channel.
+    fn post(&mut self, output: Output, channel: Option<u32>, latency: Duration) {
+        if self.is_deaf {
+            return;
+        }
+        let keeps_order =
+            |earlier: &&Outgoing| [None, channel].contains(&earlier.channel) || channel.is_none();
+        let earlier = self.outbox.iter().rev().find(keeps_order);
+        let due = earlier
+            .into_iter()
+            .fold(self.now + latency, |due, earlier| due.max(earlier.due));
+        let place = self.outbox.partition_point(|waiting| waiting.due <= due);
+        let outgoing = Outgoing {
+            due,
+            channel,
+            output,
+        };
+        self.outbox.insert(place, outgoing);
+    }
+}
+
+/// The channel that a message speaks of.
+fn channel_of(message: &ServerMessage) -> Option<u32> {
+    match message {
+        ServerMessage::Results(results) => Some(results.channel_index.index),
+        ServerMessage::SpeechStarted(started) => Some(started.channel.index),
+        ServerMessage::UtteranceEnd(ended) => Some(ended.channel.index),
+        ServerMessage::Metadata(_)
+        | ServerMessage::Error(_)
+        | ServerMessage::Warning(_)
+        | ServerMessage::ConfigureSuccess(_)
+        | ServerMessage::ConfigureFailure(_)
+        | ServerMessage::Unknown { .. } => None,
+    }
+}
+
+fn is_final_with_words(message: &ServerMessage) -> bool {
+    match message {
+        ServerMessage::Results(results) => results.is_final && results.heard().is_some(),
+        _ => false,
+    }
+}
+
+/// What becomes of a message.
+fn malformed(message: &ServerMessage, how: Malformed) -> Output {
+    let mut text = message.to_json();
+    match how {
+        Malformed::Truncated => {
+            text.truncate(text.floor_char_boundary(text.len() / 2));
+            Output::Text(text)
+        }
+        Malformed::Garbage => Output::Text("<html>Bad Gateway</html>".to_owned()),
+        Malformed::Binary => Output::Binary(text.into_bytes()),
     }
 }
 

@@ -1,45 +1,40 @@
 //! The socket of one stream around its session.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use sidetone_deepgram::listen::message::Close;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use super::faults::Strikes;
 use super::session::{Input, Output, Session};
+use super::upgrade::Socket;
 
-/// Sets the limits of a stream's socket.
-pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_MESSAGE_BYTES)
-        .max_message_size(MAX_MESSAGE_BYTES)
-        .max_frame_size(MAX_MESSAGE_BYTES)
-}
-
-/// Runs a session until it or its client is at an end.
-pub(super) async fn run(mut socket: WebSocket, mut session: Session) {
+/// Runs a session until it or its client is at an end. Messages are sent whole, or in frames of
+/// `frame_bytes`.
+pub(super) async fn run(
+    mut socket: Socket,
+    mut session: Session,
+    mut strikes: Strikes,
+    frame_bytes: Option<usize>,
+) {
     loop {
         while let Some(output) = session.poll_output() {
-            let (message, last) = match output {
-                Output::Text(text) => (Message::Text(text.into()), false),
-                Output::Close(close) => {
-                    let frame = CloseFrame {
-                        code: close.code,
-                        reason: close.reason.into(),
-                    };
-                    (Message::Close(Some(frame)), true)
-                }
+            let sent = match output {
+                Output::Text(text) => match frame_bytes {
+                    None => in_time(socket.send(Message::text(text))).await,
+                    Some(size) => in_time(send_in_frames(&mut socket, text, size)).await,
+                },
+                Output::Binary(bytes) => in_time(socket.send(Message::binary(bytes))).await,
+                Output::Close(close) => return end(socket, close).await,
+                Output::Break => return,
+                Output::Freeze => return tokio::time::sleep(FREEZE_LIMIT).await,
             };
-            if in_time(socket.send(message))
-                .await
-                .is_none_or(|sent| sent.is_err())
-            {
-                return;
-            }
-            if last {
-                // The client answers with its own close; what it still says is not heard.
-                in_time(async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+            if !matches!(sent, Some(Ok(()))) {
                 return;
             }
         }
@@ -47,18 +42,59 @@ pub(super) async fn run(mut socket: WebSocket, mut session: Session) {
         let deadline = session.poll_timeout();
         let received = tokio::select! {
             // Cancel-safe: a message is taken whole or not at all.
-            received = socket.recv(), if !session.is_full() => Some(received),
-            () = sleep_until(deadline) => None,
+            received = socket.next(), if !session.is_full() => received,
+            () = sleep_until(deadline) => {
+                session.handle(Instant::now(), Input::Timeout);
+                continue;
+            }
+            moments = strikes.next() => {
+                session.strike(Instant::now(), &moments);
+                continue;
+            }
         };
         let now = Instant::now();
         match received {
-            None => session.handle(now, Input::Timeout),
-            Some(Some(Ok(Message::Binary(audio)))) => session.handle(now, Input::Audio(audio)),
-            Some(Some(Ok(Message::Text(text)))) => session.handle(now, Input::Text(&text)),
-            Some(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-            Some(None | Some(Err(_) | Ok(Message::Close(_)))) => return,
+            Some(Ok(Message::Binary(audio))) => session.handle(now, Input::Audio(audio)),
+            Some(Ok(Message::Text(text))) => session.handle(now, Input::Text(&text)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            // Its answer is sent while the rest is read.
+            Some(Ok(Message::Close(_))) => return drain(socket).await,
+            None | Some(Err(_)) => return,
         }
     }
+}
+
+async fn send_in_frames(
+    socket: &mut Socket,
+    text: String,
+    frame_bytes: usize,
+) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    let mut rest = Bytes::from(text);
+    let mut opcode = OpCode::Data(Data::Text);
+    loop {
+        let piece = rest.split_to(frame_bytes.min(rest.len()));
+        let frame = Frame::message(piece, opcode, rest.is_empty());
+        socket.feed(Message::Frame(frame)).await?;
+        if rest.is_empty() {
+            return socket.flush().await;
+        }
+        opcode = OpCode::Data(Data::Continue);
+    }
+}
+
+/// Closes; what the client still says is not heard.
+async fn end(mut socket: Socket, close: Close) {
+    let frame = CloseFrame {
+        code: close.code.into(),
+        reason: close.reason.into(),
+    };
+    if let Some(Ok(())) = in_time(socket.send(Message::Close(Some(frame)))).await {
+        drain(socket).await;
+    }
+}
+
+async fn drain(mut socket: Socket) {
+    in_time(async { while let Some(Ok(_)) = socket.next().await {} }).await;
 }
 
 /// The outcome, unless the client takes too long.
@@ -77,7 +113,5 @@ async fn sleep_until(deadline: Option<Instant>) {
 /// How long a client may take to read what it is sent, or to answer a close.
 const CLIENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Tungstenite's own 128 KiB would be allocated and zero-filled for every stream.
-const READ_BUFFER_BYTES: usize = 4 << 10;
-
-const MAX_MESSAGE_BYTES: usize = 1 << 20;
+/// How long a dead socket is kept, longer than any client should wait for it.
+const FREEZE_LIMIT: Duration = Duration::from_secs(300);

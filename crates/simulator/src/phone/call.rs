@@ -1,5 +1,6 @@
 //! A call as it goes: one task, one timer, its streams and its requests.
 
+mod fork;
 mod streams;
 
 use std::future::{Future, poll_fn};
@@ -10,12 +11,13 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use sidetone_twilio::form::{CallProgress, CallStatus, Direction, Form, Place, VoiceRequest};
+use sidetone_twilio::form::{CallProgress, CallStatus, Direction, Place, VoiceRequest};
 use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::twiml::Method;
 use sidetone_twilio::{CallSid, StreamSid};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::fork::Fork;
 use self::streams::{Handshake, Stream};
 pub(super) use self::streams::{Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
@@ -23,9 +25,13 @@ use super::error::{chain, shown};
 use super::keypad::Keypad;
 use super::line::{FRAME, Line};
 use super::socket::Received;
+use super::stream::Fate;
 use super::web::Web;
-use super::{Alert, End, HeardWord, Options, PhoneError, Report, Spoken, StreamReport};
+use super::{
+    Alert, End, Fault, HeardWord, Options, Party, PhoneError, Report, Spoken, StreamReport,
+};
 use crate::dice::Dice;
+use crate::voice::SpokenWord;
 
 /// A call under way.
 ///
@@ -43,8 +49,11 @@ pub(super) struct Call {
     /// Whether a stream may come with what is still to be done of the document.
     pub(super) stream_ahead: bool,
     keypad: Keypad,
+    fork: Fork,
     streams: Vec<Stream>,
     handshakes: FuturesUnordered<BoxFuture<'static, Box<Handshake>>>,
+    /// Status callbacks of the call so far.
+    told: u64,
     /// What runs beside the call; each has its own deadline and gives a note when it failed.
     errands: FuturesUnordered<BoxFuture<'static, Option<String>>>,
     pub(super) web: Web,
@@ -53,6 +62,8 @@ pub(super) struct Call {
     /// Line position of the first frame that left: 0 of call time.
     origin: Option<u64>,
     over: Vec<(StreamSid, Over)>,
+    /// Words that are over on the line, and may still have to leave.
+    unsettled: Vec<(Party, SpokenWord)>,
     spoken: Vec<Spoken>,
     heard: Vec<HeardWord>,
     played_samples: u64,
@@ -85,13 +96,16 @@ impl Call {
             callee: Callee::Absent,
             stream_ahead: true,
             keypad: Keypad::new(&options.dtmf),
+            fork: Fork::planned(&options.faults),
             streams: Vec::new(),
             handshakes: FuturesUnordered::new(),
+            told: 0,
             errands: FuturesUnordered::new(),
-            web: Web::new(options.auth_token.clone()),
+            web: Web::new(options.auth_token.clone(), &options.faults),
             documents: 0,
             origin: None,
             over: Vec::new(),
+            unsettled: Vec::new(),
             spoken: Vec::new(),
             heard: Vec::new(),
             played_samples: 0,
@@ -114,12 +128,16 @@ impl Call {
                 url: shown(&target),
                 source,
             })?;
+        self.tell_if_first(&Fault::AnsweredFirst, CallStatus::InProgress)
+            .await;
         let end = self.follow(first).await;
         Ok(self.finish(end).await)
     }
 
     /// Opens the stream that the target is, and stays on it.
     pub(super) async fn by_stream(mut self) -> Result<Report, PhoneError> {
+        self.tell_if_first(&Fault::AnsweredFirst, CallStatus::InProgress)
+            .await;
         let plan = self.target_plan();
         self.stream_ahead = false;
         if plan.start.tracks.contains(&MediaTrack::Outbound) {
@@ -133,7 +151,8 @@ impl Call {
                 return Err(PhoneError::Handshake { url, source });
             }
             Ok(Over::Closed { code, reason }) => End::StreamClosed { code, reason },
-            Ok(Over::Broken | Over::Stopped) => End::ApplicationError,
+            Ok(Over::Broken) => End::ApplicationError,
+            Ok(Over::Stopped) => End::StreamLeft,
         };
         Ok(self.finish(end).await)
     }
@@ -179,11 +198,7 @@ impl Call {
         what: String,
         errand: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
-        let noted = async move {
-            let failed = errand.await.err();
-            failed.map(|error| format!("{what} failed: {}", chain(&error)))
-        };
-        self.errands.push(Box::pin(noted));
+        self.errands.push(noted(what, errand));
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
@@ -270,7 +285,6 @@ impl Call {
             .iter()
             .any(|stream| stream.side.carries_media_at(due))
         {
-            self.origin.get_or_insert(position);
             self.line.open();
         }
         let playback = self
@@ -289,34 +303,50 @@ impl Call {
         for stream in &mut self.streams {
             stream.send_frames(due, position, &self.line, pressed);
         }
+        if self.origin.is_none() {
+            let begun = self
+                .streams
+                .iter()
+                .filter_map(|stream| stream.side.begun_at());
+            self.origin = begun.min();
+        }
         self.record_words();
+        self.tend_fork(due);
+        self.leave_streams_in_time(due);
     }
 
     fn record_words(&mut self) {
-        let origin = self.origin.unwrap_or_default();
-        let to_ms =
-            |position: u64| position.saturating_sub(origin) / sidetone_audio::SAMPLES_PER_MS;
-        let sent_at = std::time::Instant::now();
-        for (party, word) in self.line.ended() {
-            if self
-                .streams
-                .iter()
-                .any(|stream| stream.side.has_carried(*party, word.start))
-            {
-                self.spoken.push(Spoken {
-                    party: *party,
-                    word: word.word.clone(),
-                    start_ms: to_ms(word.start),
-                    sent_at,
-                });
-            }
-        }
+        self.unsettled.extend(self.line.ended().iter().cloned());
+        self.settle_words();
+        let origin = self.origin;
         self.heard
             .extend(self.line.take_heard().map(|word| HeardWord {
-                start_ms: to_ms(word.start),
+                start_ms: to_ms(origin, word.start),
                 word: word.word,
                 text: word.text,
             }));
+    }
+
+    /// Records the words that have left, and forgets those that never will.
+    fn settle_words(&mut self) {
+        let origin = self.origin;
+        let sent_at = std::time::Instant::now();
+        self.unsettled.retain(|(party, word)| {
+            let fates = self
+                .streams
+                .iter()
+                .map(|stream| stream.side.fate(*party, word));
+            let is_carried = fates.clone().any(|fate| fate == Fate::Carried);
+            if is_carried {
+                self.spoken.push(Spoken {
+                    party: *party,
+                    word: word.word.clone(),
+                    start_ms: to_ms(origin, word.start),
+                    sent_at,
+                });
+            }
+            !is_carried && fates.clone().any(|fate| fate == Fate::Waiting)
+        });
     }
 
     /// Why the call is to end now, if it is.
@@ -341,13 +371,14 @@ impl Call {
     async fn finish(mut self, end: End) -> Report {
         let duration = self.began.elapsed();
         self.handshakes.clear();
-        while let Some(stream) = self.streams.pop() {
-            self.stop_stream(stream);
+        self.tell_if_first(&Fault::CompletedFirst, CallStatus::Completed)
+            .await;
+        while let Some(newest) = self.streams.len().checked_sub(1) {
+            self.leave_stream(newest);
         }
-        if let Some(url) = self.options.status_callback.clone() {
-            let form = self.completed_form(duration.as_secs());
-            let told = self.web.tell(&url, Method::Post, &form, &mut self.dice);
-            self.run_errand(format!("the status callback {}", shown(&url)), told);
+        if !self.options.faults.contains(&Fault::CompletedFirst) {
+            let told = self.status_told(CallStatus::Completed);
+            self.errands.extend(told);
         }
         while let Some(note) = self.errands.next().await {
             self.notes.extend(note);
@@ -371,17 +402,60 @@ impl Call {
         }
     }
 
-    /// What the status callback of an inbound call gets: `completed` and nothing before.
-    fn completed_form(&self, duration_secs: u64) -> Form {
-        let progress = CallProgress {
-            call: self.voice_request(CallStatus::Completed),
-            sequence_number: Some(0),
-            timestamp: Some(Timestamp::now()),
-            duration_secs: Some(duration_secs),
-            sip_response_code: Some(200),
-        };
-        progress.to_form()
+    /// Tells the call's status callback, and waits for its answer while the call goes on, if
+    /// `fault` wants that.
+    async fn tell_if_first(&mut self, fault: &Fault, status: CallStatus) {
+        if !self.options.faults.contains(fault) {
+            return;
+        }
+        match self.status_told(status) {
+            Some(told) => {
+                let note = self.alongside(told).await;
+                self.notes.extend(note);
+            }
+            None => self.note(format!(
+                "fault {fault}: there is no status callback to tell"
+            )),
+        }
     }
+
+    /// The errand that tells the call's status callback, if it has one. That of an inbound call
+    /// is told `completed` and nothing before, unless a fault wants it otherwise.
+    fn status_told(&mut self, status: CallStatus) -> Option<BoxFuture<'static, Option<String>>> {
+        let url = self.options.status_callback.clone()?;
+        let is_final = status.is_final();
+        let progress = CallProgress {
+            call: self.voice_request(status),
+            sequence_number: Some(self.told),
+            timestamp: Some(Timestamp::now()),
+            duration_secs: is_final.then_some(self.began.elapsed().as_secs()),
+            sip_response_code: is_final.then_some(200),
+        };
+        self.told += 1;
+        let form = progress.to_form();
+        let telling = self.web.tell(&url, Method::Post, &form, &mut self.dice);
+        Some(noted(
+            format!("the status callback {}", shown(&url)),
+            telling,
+        ))
+    }
+}
+
+/// An errand that gives a note when it failed.
+fn noted<E: std::error::Error + 'static>(
+    what: String,
+    errand: impl Future<Output = Result<(), E>> + Send + 'static,
+) -> BoxFuture<'static, Option<String>> {
+    Box::pin(async move {
+        let failed = errand.await.err();
+        failed.map(|error| format!("{what} failed: {}", chain(&error)))
+    })
+}
+
+/// A position of the line as call time, which begins at `origin` and is 0 before.
+fn to_ms(origin: Option<u64>, position: u64) -> u64 {
+    let since_origin = origin.map_or(0, |origin| position.saturating_sub(origin));
+    since_origin / sidetone_audio::SAMPLES_PER_MS
 }
 
 /// Says when frames are due: every 20 ms from the beginning, however late it is asked.

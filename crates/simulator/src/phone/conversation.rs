@@ -20,11 +20,37 @@ pub(super) enum Callee {
     Present,
 }
 
+/// A turn that is being said.
+#[derive(Debug)]
+struct Speaking {
+    party: Party,
+    voicing: Voicing,
+    /// What the other party's voice has at the same time.
+    meanwhile: Option<Voicing>,
+}
+
+impl Speaking {
+    fn of(turn: Turn, at: u64) -> Self {
+        Self {
+            party: turn.party,
+            meanwhile: turn.meanwhile.map(|rest| Voicing::play(rest, at)),
+            voicing: match turn.audio {
+                Some(rest) => Voicing::play(rest, at),
+                None => Voicing::speak(&turn.text, at),
+            },
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.voicing.is_over() && self.meanwhile.as_ref().is_none_or(Voicing::is_over)
+    }
+}
+
 /// The turns of a call: each is said when its time has come and its party is on the phone.
 #[derive(Debug)]
 pub(super) struct Conversation {
     turns: VecDeque<Turn>,
-    speaking: Option<(Party, Voicing)>,
+    speaking: Option<Speaking>,
     /// Since the last turn ended, or since the conversation began.
     silence: Duration,
 }
@@ -49,20 +75,25 @@ impl Conversation {
         ended: &mut Vec<(Party, SpokenWord)>,
     ) {
         if self.speaking.is_none() {
-            self.speaking = self
-                .next_turn(callee)
-                .map(|turn| (turn.party, Voicing::of(turn, at)));
+            self.speaking = self.next_turn(callee).map(|turn| Speaking::of(turn, at));
         }
-        let Some((party, voicing)) = &mut self.speaking else {
+        let Some(speaking) = &mut self.speaking else {
             self.silence += FRAME;
             return;
         };
-        let frame = match party {
-            Party::Caller => inbound,
-            Party::Callee => outbound,
+        let party = speaking.party;
+        let (frame, other) = match party {
+            Party::Caller => (inbound, outbound),
+            Party::Callee => (outbound, inbound),
         };
-        voicing.fill(frame, |word| ended.push((*party, word)));
-        if voicing.is_over() {
+        speaking
+            .voicing
+            .fill(frame, |word| ended.push((party, word)));
+        if let Some(meanwhile) = &mut speaking.meanwhile {
+            // A recording, of which no words are known.
+            meanwhile.fill(other, |_| {});
+        }
+        if speaking.is_over() {
             self.speaking = None;
             self.silence = Duration::ZERO;
         }
@@ -70,7 +101,12 @@ impl Conversation {
 
     fn next_turn(&mut self, callee: Callee) -> Option<Turn> {
         self.turns.pop_front_if(|turn| {
-            let is_there = turn.party == Party::Caller || callee == Callee::Present;
+            let is_there = match (turn.party, &turn.meanwhile) {
+                (Party::Caller, None) => true,
+                // A recording of both waits for the callee, if one is to come.
+                (Party::Caller, Some(_)) => callee != Callee::Expected,
+                (Party::Callee, _) => callee == Callee::Present,
+            };
             is_there && self.silence >= turn.pause
         })
     }
@@ -105,15 +141,12 @@ pub(super) struct Voicing {
 }
 
 impl Voicing {
-    /// Says a turn, from position `at`.
-    fn of(turn: Turn, at: u64) -> Self {
-        match turn.audio {
-            Some(rest) => Self {
-                rest,
-                at,
-                words: VecDeque::new(),
-            },
-            None => Self::speak(&turn.text, at),
+    /// Plays a recording, from position `at`.
+    fn play(rest: Bytes, at: u64) -> Self {
+        Self {
+            rest,
+            at,
+            words: VecDeque::new(),
         }
     }
 

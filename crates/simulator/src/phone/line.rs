@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sidetone_audio::SAMPLES_PER_MS;
 use sidetone_audio::ulaw::SILENCE;
 
 use super::conversation::{Callee, Conversation, Voicing};
@@ -18,6 +19,12 @@ pub(super) const FRAME: Duration = Duration::from_millis(20);
 /// 20 ms of mu-law.
 pub(super) type Frame = [u8; FRAME_SAMPLES];
 
+/// A length of time in samples.
+pub(super) fn samples(duration: Duration) -> u64 {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    ms.saturating_mul(SAMPLES_PER_MS)
+}
+
 /// Both directions of a call, 20 ms at a time. Positions are samples since the line was made.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -25,6 +32,8 @@ pub(super) struct Line {
     conversation: Conversation,
     /// Whether the caller has begun to listen and to talk.
     open: bool,
+    /// Whether nobody begins to talk for the moment.
+    held: bool,
     /// What `<Say>` says.
     announcement: Option<Voicing>,
     inbound: Frame,
@@ -43,6 +52,7 @@ impl Line {
             position: 0,
             conversation: Conversation::new(turns),
             open: false,
+            held: false,
             announcement: None,
             inbound: [SILENCE; FRAME_SAMPLES],
             outbound: [SILENCE; FRAME_SAMPLES],
@@ -56,6 +66,20 @@ impl Line {
     /// The conversation may begin. Once it has, it goes on whatever becomes of the streams.
     pub(super) fn open(&mut self) {
         self.open = true;
+    }
+
+    /// Nobody begins to talk until the line is [`release`](Self::release)d.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// The conversation goes on.
+    pub(super) fn release(&mut self) {
+        self.held = false;
+    }
+
+    pub(super) fn is_speaking(&self) -> bool {
+        self.conversation.is_speaking() || self.is_announcing()
     }
 
     pub(super) fn announce(&mut self, text: &str) {
@@ -78,7 +102,7 @@ impl Line {
         self.outbound.fill(SILENCE);
         self.ended.clear();
         let mut is_silent = true;
-        if self.open {
+        if self.open && (!self.held || self.conversation.is_speaking()) {
             let Self {
                 conversation,
                 inbound,

@@ -10,6 +10,7 @@ use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::{AccountSid, CallSid};
 use url::Url;
 
+use super::Fault;
 use super::error::shown;
 
 /// Who says something.
@@ -31,6 +32,9 @@ pub struct Turn {
     /// Mu-law, 8000 Hz, played instead of the text being spoken. Its words are not known, so they
     /// are not reported.
     pub audio: Option<Bytes>,
+    /// The same for the other party's voice, at the same time: the other channel of a recording
+    /// of both. Such a turn of the caller waits for a callee who is still to come.
+    pub meanwhile: Option<Bytes>,
     /// Silence before it, after the former turn ended.
     pub pause: Duration,
 }
@@ -43,6 +47,7 @@ impl Turn {
             party,
             text: text.into(),
             audio: None,
+            meanwhile: None,
             pause,
         }
     }
@@ -90,7 +95,9 @@ pub struct Options {
     pub linger: Duration,
     /// The longest a call may last.
     pub time_limit: Duration,
-    /// Seed of identifiers, timing and wobble.
+    /// What goes wrong on purpose.
+    pub faults: Vec<Fault>,
+    /// Seed of identifiers, timing, wobble and faults.
     pub seed: u64,
 }
 
@@ -115,6 +122,7 @@ impl Options {
             linger: Duration::from_secs(2),
             // Twilio's own.
             time_limit: Duration::from_secs(4 * 60 * 60),
+            faults: Vec::new(),
             seed: RandomState::new().hash_one(0),
         }
     }
@@ -129,6 +137,7 @@ impl fmt::Debug for Options {
             .field("call_sid", &self.call_sid)
             .field("turns", &self.turns.len())
             .field("tracks", &self.tracks)
+            .field("faults", &self.faults)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }

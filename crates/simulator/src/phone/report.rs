@@ -12,8 +12,8 @@ use super::Party;
 pub struct Report {
     /// Which call.
     pub call_sid: CallSid,
-    /// The words that left the phone whole on a stream, by either side, in order of their ends.
-    /// What `<Say>` says on the outbound track is among them.
+    /// The words that left the phone whole on one stream, by either side, in the order in which
+    /// they had left. What `<Say>` says on the outbound track is among them.
     pub spoken: Vec<Spoken>,
     /// The words the caller heard whole: what a bidirectional stream played, what `<Say>` said and
     /// what the callee said.
@@ -102,6 +102,9 @@ pub enum End {
         /// The reason it gave, which may be empty.
         reason: String,
     },
+    /// The phone itself ended the stream that a ws target is, because a
+    /// [`Fault`](super::Fault) wanted that.
+    StreamLeft,
     /// Something failed that Twilio answers with "an application error has occurred"; the last
     /// alert says what.
     ApplicationError,

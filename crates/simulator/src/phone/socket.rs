@@ -20,12 +20,17 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use url::Url;
 
 use super::error::{HandshakeError, excerpt};
+use super::farewell::Farewell;
 
 /// How long a server may take to answer an upgrade.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long the last message, the Close and the server's Close may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a socket is held that only the server may end. A server that finds out by itself that
+/// nobody is there does so within a minute or two.
+const HOLD_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// An open stream's socket.
 #[derive(Debug)]
@@ -116,21 +121,56 @@ impl Socket {
         }
     }
 
-    /// Says `stop_message` and goodbye, and waits a moment for the server's own.
-    pub(super) async fn finish(mut self, stop_message: String) {
-        let goodbye = async {
-            self.0.feed(Message::text(stop_message)).await?;
-            self.0
-                .close(Some(CloseFrame {
-                    code: CloseCode::Normal,
-                    reason: "".into(),
-                }))
-                .await?;
-            self.read_to_end().await;
-            Ok::<(), tungstenite::Error>(())
-        };
-        // The stream is over however this ends.
-        drop(timeout(CLOSE_LIMIT, goodbye).await);
+    /// Leaves in the given way, `stop_message` included where it belongs, and waits for the
+    /// server to do its part, each for its time.
+    pub(super) async fn leave(mut self, farewell: Farewell, stop_message: String) {
+        // The stream is over however these end.
+        match farewell {
+            Farewell::StopAndClose => {
+                let code = Some(CloseCode::Normal);
+                let goodbye = async {
+                    self.0.feed(Message::text(stop_message)).await?;
+                    self.close(code).await
+                };
+                drop(timeout(CLOSE_LIMIT, goodbye).await);
+            }
+            Farewell::Stop => {
+                let stop = async {
+                    self.0.send(Message::text(stop_message)).await?;
+                    self.read_to_end().await;
+                    Ok::<(), tungstenite::Error>(())
+                };
+                drop(timeout(HOLD_LIMIT, stop).await);
+            }
+            Farewell::Close { code } => {
+                let code = code.map(CloseCode::from);
+                drop(timeout(CLOSE_LIMIT, self.close(code)).await);
+            }
+            Farewell::Nothing => {
+                // Below the WebSocket, so that no ping and no Close is answered.
+                let mut connection = self.0.into_inner();
+                let mut nowhere = tokio::io::sink();
+                let deaf = tokio::io::copy(&mut connection, &mut nowhere);
+                drop(timeout(HOLD_LIMIT, deaf).await);
+            }
+            Farewell::Reset => {
+                let connection = match self.0.get_ref() {
+                    MaybeTlsStream::Plain(tcp) => Some(tcp),
+                    MaybeTlsStream::Rustls(tls) => Some(tls.get_ref().0),
+                    _ => None,
+                };
+                // Without it the connection is closed in order, which is nearly as rude.
+                drop(connection.map(TcpStream::set_zero_linger));
+            }
+        }
+    }
+
+    async fn close(&mut self, code: Option<CloseCode>) -> Result<(), tungstenite::Error> {
+        let reason = "".into();
+        let frame = code.map(|code| CloseFrame { code, reason });
+        self.0.close(frame).await?;
+        self.read_to_end().await;
+        Ok(())
     }
 
     /// Answers the server's Close and waits a moment for the connection's end.

@@ -1,16 +1,25 @@
 //! One media stream as Twilio's side of it sees it: what it says, and what it takes.
 
+mod shaping;
+mod stamps;
+
 use std::fmt::Display;
+use std::ops::Range;
 use std::time::Duration;
 
+use sidetone_audio::SAMPLES_PER_MS;
+use sidetone_audio::ulaw::SILENCE;
 use sidetone_twilio::stream::incoming::{self, MediaFrame, Start};
 use sidetone_twilio::stream::{MediaTrack, Outgoing};
 use tokio::time::Instant;
 
-use super::line::Frame;
+use self::shaping::Shaper;
+use self::stamps::Stamps;
+use super::line::Line;
 use super::playback::Playback;
-use super::{Party, StreamReport};
+use super::{Fault, Party, StreamReport};
 use crate::dice::Dice;
+use crate::voice::SpokenWord;
 
 /// The messages of an open stream, each written on demand into one buffer, in the order in which
 /// they are to be sent: `connected`, `start`, then the others, `stop` last.
@@ -20,35 +29,47 @@ pub(super) struct StreamSide {
     /// When the upgrade began: the origin of all timestamps.
     origin: Instant,
     first_media_at: Instant,
-    /// Of the last message.
-    sequence_number: u64,
-    inbound: TrackSide,
-    outbound: TrackSide,
+    /// When the frames taken last were due, and where they begin on the line.
+    now: (Instant, u64),
+    shaper: Shaper,
+    stamps: Stamps,
+    /// Of either track, the last stretch that left without a missing sample.
+    inbound: Range<u64>,
+    outbound: Range<u64>,
+    /// Beginning of the first media message.
+    begun_at: Option<u64>,
+    /// Track and beginning of the last media message.
+    last_media: (MediaTrack, u64),
     /// `None`: a fork, on which the server may not say anything.
     playback: Option<Playback>,
+    /// Whether messages have keys that are not documented.
+    has_undocumented_fields: bool,
+    frames: u64,
     discarded_frames: u64,
     marks: u64,
-    dice: Dice,
     text: String,
     audio: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
-struct TrackSide {
-    /// Media messages sent.
-    chunks: u64,
-    /// Line position from which on no frame is missing.
-    unbroken_since: Option<u64>,
+/// What became of a word that is over on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It left whole.
+    Carried,
+    /// The rest of it will leave.
+    Waiting,
+    /// A part of it never left.
+    Lost,
 }
 
 /// What Twilio does not take, under its code.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct Violation {
     pub(super) code: u32,
     pub(super) detail: String,
 }
 
-impl Fault {
+impl Violation {
     /// On a stream that only carries audio to the server, anything is one too much.
     pub(super) const NOT_BIDIRECTIONAL: u32 = 31924;
     pub(super) const BINARY: u32 = 31950;
@@ -67,6 +88,7 @@ impl StreamSide {
     pub(super) fn new(
         start: Start,
         bidirectional: bool,
+        faults: &[Fault],
         origin: Instant,
         now: Instant,
         mut dice: Dice,
@@ -77,13 +99,18 @@ impl StreamSide {
             start,
             origin,
             first_media_at: now + until_first_media,
-            sequence_number: 1,
-            inbound: TrackSide::default(),
-            outbound: TrackSide::default(),
+            now: (now, 0),
+            shaper: Shaper::new(faults, &mut dice),
+            stamps: Stamps::new(faults, dice),
+            inbound: 0..0,
+            outbound: 0..0,
+            begun_at: None,
+            last_media: (MediaTrack::Inbound, 0),
             playback: bidirectional.then(Playback::default),
+            has_undocumented_fields: faults.contains(&Fault::UndocumentedFields),
+            frames: 0,
             discarded_frames: 0,
             marks: 0,
-            dice,
             text: String::with_capacity(512),
             audio: Vec::new(),
         }
@@ -108,106 +135,149 @@ impl StreamSide {
         self.first_media_at <= due
     }
 
-    /// Whether the track of `party` left on this stream without a hole since line `position`.
-    pub(super) fn has_carried(&self, party: Party, position: u64) -> bool {
-        let track = match party {
-            Party::Caller => &self.inbound,
-            Party::Callee => &self.outbound,
+    /// How long it has carried media, or been to, at `due`.
+    pub(super) fn age(&self, due: Instant) -> Duration {
+        due.saturating_duration_since(self.first_media_at)
+    }
+
+    /// Where on the line its first media message began, if there was one.
+    pub(super) fn begun_at(&self) -> Option<u64> {
+        self.begun_at
+    }
+
+    /// What became of a word of `party` that is over on the line.
+    pub(super) fn fate(&self, party: Party, word: &SpokenWord) -> Fate {
+        let track = track_of(party);
+        let unbroken = match track {
+            MediaTrack::Inbound => &self.inbound,
+            MediaTrack::Outbound => &self.outbound,
         };
-        track.unbroken_since.is_some_and(|since| since <= position)
+        let waiting = self.shaper.waiting(track);
+        let whole_from = if waiting.start == unbroken.end {
+            unbroken.start
+        } else {
+            waiting.start
+        };
+        if unbroken.start <= word.start && word.end <= unbroken.end {
+            Fate::Carried
+        } else if !waiting.is_empty() && whole_from <= word.start && word.end <= waiting.end {
+            Fate::Waiting
+        } else {
+            Fate::Lost
+        }
+    }
+
+    /// Takes what is on the line: the frames that are due at `due` and begin at `position`.
+    pub(super) fn take_frames(&mut self, due: Instant, position: u64, line: &Line) {
+        self.now = (due, position);
+        let mut is_silent = true;
+        for track in &self.start.tracks {
+            let frame = line.frame(party_of(*track));
+            is_silent &= frame.iter().all(|sample| *sample == SILENCE);
+            self.shaper.take(*track, position, frame);
+        }
+        if is_silent {
+            self.stamps.pause_at(position);
+        }
+    }
+
+    /// No frames are taken any more, and all that waits may leave.
+    pub(super) fn finish_media(&mut self) {
+        self.shaper.finish();
     }
 
     pub(super) fn connected_message(&mut self) -> &str {
         self.text.clear();
         incoming::write_connected(&mut self.text);
-        &self.text
+        self.written()
     }
 
     pub(super) fn start_message(&mut self) -> &str {
         self.text.clear();
         incoming::write_start(&mut self.text, &self.start);
-        &self.text
+        self.written()
     }
 
-    /// The frame of `track` that is due at `due` and begins at line `position`.
-    pub(super) fn media_message(
-        &mut self,
-        track: MediaTrack,
-        due: Instant,
-        position: u64,
-        audio: &Frame,
-    ) -> &str {
-        // Timestamps are readings of a clock: steps of 19 to 21 ms, rarely more.
-        let wobble_ms = self.dice.within(0..=2);
-        let since_origin = due.saturating_duration_since(self.origin).as_millis();
-        let timestamp_ms = u64::try_from(since_origin).unwrap_or(u64::MAX) + wobble_ms - 1;
-        self.sequence_number += 1;
-        let side = track_side(&mut self.inbound, &mut self.outbound, track);
-        side.chunks += 1;
-        side.unbroken_since.get_or_insert(position);
+    /// A message of an event that is not documented, if there is to be one.
+    pub(super) fn undocumented_message(&mut self) -> Option<&str> {
+        if !self.has_undocumented_fields {
+            return None;
+        }
+        let (sid, number) = (&self.start.stream_sid, self.stamps.sequence_number());
+        self.text = format!(
+            r#"{{"event":"quality","sequenceNumber":"{number}","streamSid":"{sid}","quality":{{"mos":"4.2"}}}}"#
+        );
+        Some(self.written())
+    }
+
+    /// The next media message, to be asked for until there is none.
+    pub(super) fn due_media_message(&mut self) -> Option<&str> {
+        let (track, at) = self.shaper.next_piece(&mut self.audio)?;
+        let end = at + self.audio.len() as u64;
+        let unbroken = self.unbroken_mut(track);
+        if unbroken.end != at {
+            unbroken.start = at;
+        }
+        unbroken.end = end;
+        self.begun_at.get_or_insert(at);
+        self.last_media = (track, at);
+        self.frames += 1;
+        let timestamp_ms = self.stamps.timestamp_ms(at, self.since_origin_ms(at));
         let frame = MediaFrame {
             stream_sid: &self.start.stream_sid,
-            sequence_number: self.sequence_number,
+            sequence_number: self.stamps.sequence_number(),
             track,
-            chunk: side.chunks,
+            chunk: self.stamps.chunk(track),
             timestamp_ms,
-            audio,
+            audio: &self.audio,
         };
         self.text.clear();
         incoming::write_media(&mut self.text, &frame);
-        &self.text
+        Some(self.written())
     }
 
-    /// The last media message of `track` could not be sent.
-    pub(super) fn media_discarded(&mut self, track: MediaTrack) {
-        track_side(&mut self.inbound, &mut self.outbound, track).unbroken_since = None;
+    /// The last media message could not be sent.
+    pub(super) fn media_discarded(&mut self) {
+        let (track, at) = self.last_media;
+        // What comes next does not begin here, so it begins a stretch of its own.
+        self.unbroken_mut(track).end = at;
         self.discarded_frames += 1;
     }
 
     pub(super) fn dtmf_message(&mut self, digit: char) -> &str {
-        self.sequence_number += 1;
+        let number = self.stamps.sequence_number();
         self.text.clear();
-        incoming::write_dtmf(
-            &mut self.text,
-            &self.start.stream_sid,
-            self.sequence_number,
-            digit,
-        );
-        &self.text
+        incoming::write_dtmf(&mut self.text, &self.start.stream_sid, number, digit);
+        self.written()
     }
 
     /// The echo of the next mark that is due, to be asked for until there is none.
     pub(super) fn due_mark_message(&mut self) -> Option<&str> {
         let name = self.playback.as_mut()?.due_mark()?;
-        self.sequence_number += 1;
+        let number = self.stamps.sequence_number();
         self.marks += 1;
         self.text.clear();
-        incoming::write_mark(
-            &mut self.text,
-            &self.start.stream_sid,
-            self.sequence_number,
-            &name,
-        );
-        Some(&self.text)
+        incoming::write_mark(&mut self.text, &self.start.stream_sid, number, &name);
+        Some(self.written())
     }
 
     pub(super) fn stop_message(&mut self) -> &str {
-        self.sequence_number += 1;
+        let number = self.stamps.sequence_number();
         self.text.clear();
-        incoming::write_stop(&mut self.text, &self.start, self.sequence_number);
-        &self.text
+        incoming::write_stop(&mut self.text, &self.start, number);
+        self.written()
     }
 
-    /// Takes a text message of the server. After a fault the stream goes on without what was
-    /// wrong, but not after [`Fault::NOT_BIDIRECTIONAL`].
-    pub(super) fn receive(&mut self, text: &str) -> Result<(), Fault> {
+    /// Takes a text message of the server. After a violation the stream goes on without what was
+    /// wrong, but not after [`Violation::NOT_BIDIRECTIONAL`].
+    pub(super) fn receive(&mut self, text: &str) -> Result<(), Violation> {
         let Some(playback) = &mut self.playback else {
-            return Err(Fault::new(
-                Fault::NOT_BIDIRECTIONAL,
+            return Err(Violation::new(
+                Violation::NOT_BIDIRECTIONAL,
                 &"the server sent a message on a stream that is not bidirectional",
             ));
         };
-        let invalid = |detail: &dyn Display| Fault::new(Fault::INVALID, detail);
+        let invalid = |detail: &dyn Display| Violation::new(Violation::INVALID, detail);
         let message = Outgoing::parse(text).map_err(|error| invalid(&error))?;
         if message.stream_sid() != self.start.stream_sid.as_str() {
             return Err(invalid(&"the message names another stream's sid"));
@@ -233,13 +303,13 @@ impl StreamSide {
     }
 
     /// What is wrong with a binary message.
-    pub(super) fn binary_fault(&self) -> Fault {
+    pub(super) fn binary_violation(&self) -> Violation {
         let code = if self.is_bidirectional() {
-            Fault::BINARY
+            Violation::BINARY
         } else {
-            Fault::NOT_BIDIRECTIONAL
+            Violation::NOT_BIDIRECTIONAL
         };
-        Fault::new(code, &"the server sent a binary message")
+        Violation::new(code, &"the server sent a binary message")
     }
 
     /// What became of the stream so far.
@@ -247,174 +317,59 @@ impl StreamSide {
         StreamReport {
             stream_sid: self.start.stream_sid.clone(),
             tracks: self.start.tracks.clone(),
-            frames: self.inbound.chunks + self.outbound.chunks - self.discarded_frames,
+            frames: self.frames - self.discarded_frames,
             discarded_frames: self.discarded_frames,
             marks: self.marks,
         }
     }
+
+    /// The message that was just written, as it is to be sent.
+    fn written(&mut self) -> &str {
+        if self.has_undocumented_fields {
+            add_undocumented_fields(&mut self.text);
+        }
+        &self.text
+    }
+
+    /// When the sample at line position `at` was due, in ms since the stream's origin.
+    fn since_origin_ms(&self, at: u64) -> u64 {
+        let (due, position) = self.now;
+        let since_origin = due.saturating_duration_since(self.origin).as_millis();
+        let since_origin_ms = u64::try_from(since_origin).unwrap_or(u64::MAX);
+        since_origin_ms.saturating_sub(position.saturating_sub(at) / SAMPLES_PER_MS)
+    }
+
+    fn unbroken_mut(&mut self, track: MediaTrack) -> &mut Range<u64> {
+        match track {
+            MediaTrack::Inbound => &mut self.inbound,
+            MediaTrack::Outbound => &mut self.outbound,
+        }
+    }
 }
 
-fn track_side<'a>(
-    inbound: &'a mut TrackSide,
-    outbound: &'a mut TrackSide,
-    track: MediaTrack,
-) -> &'a mut TrackSide {
+fn party_of(track: MediaTrack) -> Party {
     match track {
-        MediaTrack::Inbound => inbound,
-        MediaTrack::Outbound => outbound,
+        MediaTrack::Inbound => Party::Caller,
+        MediaTrack::Outbound => Party::Callee,
     }
+}
+
+fn track_of(party: Party) -> MediaTrack {
+    match party {
+        Party::Caller => MediaTrack::Inbound,
+        Party::Callee => MediaTrack::Outbound,
+    }
+}
+
+/// Adds keys to a message, and to the object in it.
+fn add_undocumented_fields(message: &mut String) {
+    const INNER: &str = r#""codec":{"name":"opus","rates":[8000,16000]},"#;
+    const OUTER: &str = r#""region":"us1","trace":[null,true,1.5,"}"],"#;
+    if let Some(object) = message.find(":{\"") {
+        message.insert_str(object + ":{".len(), INNER);
+    }
+    message.insert_str("{".len(), OUTER);
 }
 
 #[cfg(test)]
-mod tests {
-    use sidetone_twilio::stream::{Incoming, outgoing};
-
-    use super::*;
-    use crate::phone::line::{FRAME, FRAME_SAMPLES};
-
-    fn stream(bidirectional: bool) -> StreamSide {
-        let mut dice = Dice::new(7);
-        let start = Start {
-            stream_sid: dice.sid("MZ"),
-            call_sid: dice.sid("CA"),
-            account_sid: dice.sid("AC"),
-            tracks: vec![MediaTrack::Inbound, MediaTrack::Outbound],
-            custom_parameters: Default::default(),
-        };
-        let origin = Instant::now();
-        StreamSide::new(
-            start,
-            bidirectional,
-            origin,
-            origin + Duration::from_millis(30),
-            dice,
-        )
-    }
-
-    fn say(
-        side: &mut StreamSide,
-        write: impl Fn(&mut String, &sidetone_twilio::StreamSid),
-    ) -> Result<(), Fault> {
-        let mut text = String::new();
-        write(&mut text, &side.start().stream_sid);
-        side.receive(&text)
-    }
-
-    #[test]
-    fn timestamps_begin_like_real_ones_and_wobble_around_20_ms() {
-        let mut side = stream(false);
-        let first_due = (0..)
-            .map(|n| side.origin + n * FRAME)
-            .find(|due| side.carries_media_at(*due));
-        let first_due = first_due.unwrap();
-        let mut last_ms = None;
-        for n in 0..1_000_u32 {
-            let audio = [0; FRAME_SAMPLES];
-            let text = side.media_message(MediaTrack::Inbound, first_due + n * FRAME, 0, &audio);
-            let Ok(Incoming::Media(media)) = Incoming::parse(text) else {
-                panic!("{text}")
-            };
-            match last_ms {
-                None => assert!((5..=200).contains(&media.timestamp_ms)),
-                Some(last_ms) => assert!((18..=22).contains(&(media.timestamp_ms - last_ms))),
-            }
-            last_ms = Some(media.timestamp_ms);
-        }
-    }
-
-    #[test]
-    fn messages_are_counted_over_the_stream_and_chunks_per_track() {
-        let mut side = stream(true);
-        let mut numbers = Vec::new();
-        let due = side.first_media_at;
-        for track in [
-            MediaTrack::Inbound,
-            MediaTrack::Outbound,
-            MediaTrack::Inbound,
-        ] {
-            let text = side.media_message(track, due, 0, &[0; FRAME_SAMPLES]);
-            let Ok(Incoming::Media(media)) = Incoming::parse(text) else {
-                panic!("{text}")
-            };
-            numbers.push((media.sequence_number.unwrap(), media.chunk.unwrap()));
-        }
-        assert_eq!(numbers, [(2, 1), (3, 1), (4, 2)]);
-        assert!(side.dtmf_message('1').contains(r#""sequenceNumber":"5""#));
-        assert!(side.stop_message().contains(r#""sequenceNumber":"6""#));
-    }
-
-    #[test]
-    fn a_discarded_frame_breaks_what_its_track_carries_and_no_other() {
-        let mut side = stream(false);
-        let due = side.first_media_at;
-        for (position, discarded) in [(160, false), (320, true), (480, false)] {
-            for track in [MediaTrack::Inbound, MediaTrack::Outbound] {
-                side.media_message(track, due, position, &[0; FRAME_SAMPLES]);
-            }
-            if discarded {
-                side.media_discarded(MediaTrack::Inbound);
-            }
-        }
-        assert!(!side.has_carried(Party::Caller, 170));
-        assert!(side.has_carried(Party::Caller, 480));
-        assert!(side.has_carried(Party::Callee, 170));
-        assert!(!side.has_carried(Party::Callee, 159));
-        assert_eq!(
-            (side.report().frames, side.report().discarded_frames),
-            (5, 1)
-        );
-    }
-
-    #[test]
-    fn media_is_played_and_marks_come_back() {
-        let mut side = stream(true);
-        say(&mut side, |out, sid| {
-            outgoing::write_media(out, sid, &[1; 200]);
-        })
-        .unwrap();
-        say(&mut side, |out, sid| outgoing::write_mark(out, sid, "said")).unwrap();
-        assert_eq!(side.due_mark_message(), None);
-        say(&mut side, outgoing::write_clear).unwrap();
-        let echo = side
-            .due_mark_message()
-            .map(|text| Incoming::parse(text).unwrap());
-        assert_eq!(
-            echo,
-            Some(Incoming::Mark {
-                name: "said".into()
-            })
-        );
-        assert_eq!(side.due_mark_message(), None);
-    }
-
-    #[track_caller]
-    fn check_fault(bidirectional: bool, text: &str, code: u32) {
-        let mut side = stream(bidirectional);
-        let text = text.replace("MZ", side.start().stream_sid.as_str());
-        assert_eq!(side.receive(&text).unwrap_err().code, code);
-    }
-
-    #[test]
-    fn what_twilio_does_not_take_is_told_under_its_code() {
-        check_fault(true, "?", 31951);
-        check_fault(
-            true,
-            r#"{"event":"media","streamSid":"MZ","media":{"playload":"AA=="}}"#,
-            31951,
-        );
-        check_fault(
-            true,
-            r#"{"event":"media","streamSid":"MZ","media":{"payload":"!"}}"#,
-            31951,
-        );
-        check_fault(true, r#"{"event":"clear","streamSid":"other"}"#, 31951);
-        check_fault(
-            true,
-            r#"{"event":"clear","streamSid":"MZ","track":"inbound"}"#,
-            31951,
-        );
-        check_fault(false, r#"{"event":"clear","streamSid":"MZ"}"#, 31924);
-        assert_eq!(stream(true).binary_fault().code, 31950);
-        assert_eq!(stream(false).binary_fault().code, 31924);
-    }
-}
+mod tests;

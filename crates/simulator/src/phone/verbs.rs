@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sidetone_audio::SAMPLES_PER_MS;
 use sidetone_twilio::StreamSid;
 use sidetone_twilio::form::{CallStatus, Form};
 use sidetone_twilio::stream::MediaTrack;
@@ -13,6 +12,7 @@ use super::End;
 use super::call::{Call, Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
 use super::error::{HandshakeError, WebhookError, chain, shown};
+use super::line::samples;
 use super::web::Document;
 
 /// Documents a call may go through; more are a circle.
@@ -213,9 +213,7 @@ impl Call {
     }
 
     pub(super) async fn pause(&mut self, time: Duration) -> Result<(), End> {
-        let samples = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let samples = samples.saturating_mul(SAMPLES_PER_MS);
-        let over = self.line.position().saturating_add(samples);
+        let over = self.line.position().saturating_add(samples(time));
         self.until(|call| (call.line.position() >= over).then_some(()))
             .await
     }

@@ -6,9 +6,11 @@ use sidetone_deepgram::listen::message::{
 };
 use sidetone_deepgram::listen::query::Query;
 
+use super::mishearing::mishear;
 use super::seconds;
 use super::wording::{HeardWord, alternative};
 use crate::dice::Dice;
+use crate::emulator::flaws::HearingFlaws;
 use crate::voice::{ANNOUNCED_WITHIN_SAMPLES, Ear, Heard, SpokenWord};
 
 /// What one channel is heard for. Durations are in samples.
@@ -46,6 +48,7 @@ impl Asked {
 pub(super) struct Channel {
     number: ChannelIndex,
     asked: Asked,
+    flaws: HearingFlaws,
     made_by: ResultsMetadata,
     dice: Dice,
     ear: Ear,
@@ -81,20 +84,23 @@ enum Cause {
     Endpoint,
     /// `Finalize`.
     Asked,
+    /// No more audio comes.
+    End,
 }
 
 impl Channel {
     pub(super) fn new(
-        index: u32,
-        total: u32,
+        number: ChannelIndex,
         asked: Asked,
+        flaws: HearingFlaws,
         made_by: ResultsMetadata,
         mut dice: Dice,
     ) -> Self {
         let full_at = asked.samples(dice.within(FINAL_EVERY_MS));
         Self {
-            number: ChannelIndex { index, total },
+            number,
             asked,
+            flaws,
             made_by,
             dice,
             ear: Ear::default(),
@@ -145,7 +151,7 @@ impl Channel {
 
     /// No more audio comes: a word that has no end yet will never have one.
     pub(super) fn finish(&mut self, told: &mut Vec<ServerMessage>) {
-        self.tell_final(Cause::Full, self.position, told);
+        self.tell_final(Cause::End, self.position, told);
     }
 
     fn listen(&mut self, samples: &[u8]) {
@@ -228,8 +234,30 @@ impl Channel {
         next.spoken.start - half.min(self.asked.samples(MARGIN_MS))
     }
 
-    /// Makes the window up to `end` final, unless that is empty.
+    /// Makes the window up to `end` final, in one piece unless a flaw cuts it.
     fn tell_final(&mut self, cause: Cause, end: u64, told: &mut Vec<ServerMessage>) {
+        let first = self.window.words.first();
+        if let Some(first) =
+            first.filter(|first| self.flaws.empty_finals && first.spoken.end <= end)
+        {
+            let silence_end = self.break_between(self.window.start, first);
+            self.tell_piece(Cause::Full, silence_end, told);
+        }
+        if let ([.., before, last], true) = (&self.window.words[..], self.flaws.short_finals) {
+            let last_begins = self.break_between(before.spoken.end, last);
+            if last_begins < end {
+                self.tell_interim(told);
+                self.tell_piece(Cause::Full, last_begins, told);
+                if cause == Cause::Full {
+                    return;
+                }
+            }
+        }
+        self.tell_piece(cause, end, told);
+    }
+
+    /// Makes the window up to `end` final, unless that is empty.
+    fn tell_piece(&mut self, cause: Cause, end: u64, told: &mut Vec<ServerMessage>) {
         if end <= self.window.start {
             return;
         }
@@ -256,7 +284,7 @@ impl Channel {
         let mut results = self.results(window.start, end, &window.words);
         results.is_final = true;
         results.speech_final = match cause {
-            Cause::Full => false,
+            Cause::Full | Cause::End => false,
             Cause::Endpoint => true,
             Cause::Asked => self.begun.is_none(),
         };
@@ -278,11 +306,8 @@ impl Channel {
             return;
         }
         self.next_interim = self.position + self.asked.samples(self.dice.within(INTERIM_EVERY_MS));
-        told.push(ServerMessage::Results(self.results(
-            self.window.start,
-            self.position,
-            &words,
-        )));
+        let results = self.results(self.window.start, self.position, &words);
+        told.push(ServerMessage::Results(results));
     }
 
     /// An utterance ends when nothing was heard for long enough after its last final word.
@@ -301,10 +326,11 @@ impl Channel {
     }
 
     /// An interim of this stretch.
-    fn results(&self, start: u64, end: u64, words: &[HeardWord]) -> Results {
+    fn results(&mut self, start: u64, end: u64, words: &[HeardWord]) -> Results {
         let Asked {
             rate_hz, punctuate, ..
         } = self.asked;
+        let words = mishear(words, start..end, rate_hz, self.flaws, &mut self.dice);
         Results {
             channel_index: self.number,
             duration: seconds(end - start, rate_hz),
@@ -312,7 +338,7 @@ impl Channel {
             is_final: false,
             speech_final: false,
             channel: message::Channel {
-                alternatives: vec![alternative(words, punctuate, rate_hz)],
+                alternatives: vec![alternative(&words, punctuate, rate_hz)],
             },
             metadata: Some(self.made_by.clone()),
             from_finalize: false,

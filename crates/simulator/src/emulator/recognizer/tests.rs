@@ -44,17 +44,25 @@ fn monologue() -> Line {
 }
 
 fn recognizer(query: &str) -> Recognizer {
+    recognizer_with(query, HearingFlaws::default())
+}
+
+fn recognizer_with(query: &str, flaws: HearingFlaws) -> Recognizer {
     let query = format!("encoding=mulaw&sample_rate=8000&{query}");
     let identity = Identity {
         request_id: "id".into(),
         created: "2026-01-01T00:00:00.000Z".into(),
     };
-    Recognizer::new(&Query::parse(&query).unwrap(), identity, 7)
+    Recognizer::new(&Query::parse(&query).unwrap(), identity, flaws, 7)
 }
 
 /// What is told of this audio, received 60 ms at a time.
 fn transcribe(query: &str, audio: &[u8]) -> Vec<ServerMessage> {
-    let (mut recognizer, mut told) = (recognizer(query), Vec::new());
+    transcribe_with(query, HearingFlaws::default(), audio)
+}
+
+fn transcribe_with(query: &str, flaws: HearingFlaws, audio: &[u8]) -> Vec<ServerMessage> {
+    let (mut recognizer, mut told) = (recognizer_with(query, flaws), Vec::new());
     for message in audio.chunks(480) {
         recognizer.hear(message, &mut told);
     }
@@ -451,4 +459,74 @@ proptest! {
         recognizer.finish(&mut told);
         prop_assert_eq!(told, transcribe(query, &stereo));
     }
+}
+
+#[test]
+fn a_flawed_final_is_cut_in_two_and_no_word_is_lost_or_doubled() {
+    let line = monologue();
+    let query = "interim_results=true&endpointing=300&punctuate=true";
+    let said: Vec<&str> = line.words.iter().map(|word| word.text.as_str()).collect();
+    for flaws in [
+        HearingFlaws {
+            empty_finals: true,
+            ..HearingFlaws::default()
+        },
+        HearingFlaws {
+            short_finals: true,
+            ..HearingFlaws::default()
+        },
+    ] {
+        let told = transcribe_with(query, flaws, &line.ulaw);
+        let heard: Vec<&str> = finals(&told)
+            .into_iter()
+            .flat_map(|results| transcript(results).split_whitespace())
+            .collect();
+        assert_eq!(heard, said, "{flaws:?}");
+        let windows: Vec<_> = finals(&told).into_iter().map(window).collect();
+        assert!(windows.is_sorted_by(|a, b| a.1 == b.0), "{windows:?}");
+        let usual = finals(&transcribe(query, &line.ulaw)).len();
+        assert!(windows.len() > usual, "{flaws:?}");
+    }
+}
+
+#[test]
+fn an_empty_final_holds_the_pause_before_the_words() {
+    let line = Line::default()
+        .pause_ms(1_000)
+        .say("Hello there.")
+        .pause_ms(1_000);
+    let flaws = HearingFlaws {
+        empty_finals: true,
+        ..HearingFlaws::default()
+    };
+    let told = transcribe_with("endpointing=300", flaws, &line.ulaw);
+    let finals = finals(&told);
+    assert_eq!(
+        (transcript(finals[0]), transcript(finals[1])),
+        ("", "hello there")
+    );
+    assert!(window(finals[0]).1 <= line.words[0].start);
+}
+
+#[test]
+fn a_short_final_leaves_the_last_word_of_its_interim_to_the_next() {
+    let line = Line::default().say("One two three four.").pause_ms(1_000);
+    let flaws = HearingFlaws {
+        short_finals: true,
+        ..HearingFlaws::default()
+    };
+    let told = transcribe_with("interim_results=true&endpointing=300", flaws, &line.ulaw);
+    let results = results(&told);
+    let end = results
+        .iter()
+        .position(|results| results.speech_final)
+        .unwrap();
+    let texts = results[end - 2..=end]
+        .iter()
+        .map(|results| transcript(results));
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        ["one two three four", "one two three", "four"]
+    );
+    assert!(!results[end - 2].is_final && results[end - 1].is_final);
 }

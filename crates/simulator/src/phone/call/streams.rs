@@ -1,24 +1,27 @@
 //! The streams of a call: opened, fed, listened to, ended.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sidetone_twilio::StreamSid;
 use sidetone_twilio::form::{StreamEvent, StreamStatus};
 use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::stream::incoming::Start;
 use sidetone_twilio::twiml::Method;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use url::Url;
 
-use super::Call;
-use crate::phone::Party;
+use super::{Call, noted};
+use crate::phone::Fault;
 use crate::phone::error::{HandshakeError, chain, shown};
+use crate::phone::farewell::Farewell;
 use crate::phone::line::Line;
 use crate::phone::socket::{Received, Socket};
-use crate::phone::stream::{Fault, StreamSide};
+use crate::phone::stream::{StreamSide, Violation};
 
 /// What a stream is to be.
 #[derive(Debug)]
@@ -62,7 +65,9 @@ pub(in crate::phone) enum Over {
 pub(super) struct Stream {
     pub(super) side: StreamSide,
     pub(super) socket: Socket,
-    status: StatusCallback,
+    /// Where it was dialled.
+    pub(super) url: Url,
+    pub(super) status: StatusCallback,
 }
 
 impl Stream {
@@ -75,20 +80,11 @@ impl Stream {
         line: &Line,
         pressed: Option<char>,
     ) {
-        let Self { side, socket, .. } = self;
-        if side.carries_media_at(due) {
-            for index in 0..side.start().tracks.len() {
-                let track = side.start().tracks[index];
-                let party = match track {
-                    MediaTrack::Inbound => Party::Caller,
-                    MediaTrack::Outbound => Party::Callee,
-                };
-                let message = side.media_message(track, due, position, line.frame(party));
-                if !socket.offer(message) {
-                    side.media_discarded(track);
-                }
-            }
+        if self.side.carries_media_at(due) {
+            self.side.take_frames(due, position, line);
+            self.offer_media();
         }
+        let Self { side, socket, .. } = self;
         if let Some(digit) = pressed.filter(|_| side.is_bidirectional()) {
             socket.offer(side.dtmf_message(digit));
         }
@@ -96,15 +92,30 @@ impl Stream {
         self.socket.flush();
     }
 
+    /// Sends what was held up.
+    fn finish_media(&mut self) {
+        self.side.finish_media();
+        self.offer_media();
+        self.socket.flush();
+    }
+
+    fn offer_media(&mut self) {
+        while let Some(message) = self.side.due_media_message() {
+            if !self.socket.offer(message) {
+                self.side.media_discarded();
+            }
+        }
+    }
+
     /// Takes a message, and says what is wrong with it.
-    fn receive(&mut self, text: &str) -> Option<Fault> {
+    fn receive(&mut self, text: &str) -> Option<Violation> {
         let taken = self.side.receive(text);
         self.echo_marks();
         self.socket.flush();
         taken.err()
     }
 
-    fn sid(&self) -> &StreamSid {
+    pub(super) fn sid(&self) -> &StreamSid {
         &self.side.start().stream_sid
     }
 
@@ -148,9 +159,17 @@ impl Call {
     /// Begins to open a stream. How it ends is told by [`take_over`](Self::take_over).
     pub(in crate::phone) fn open_stream(&mut self, plan: Plan) -> StreamSid {
         let stream_sid = plan.start.stream_sid.clone();
-        let began = Instant::now();
-        let opening = Socket::open(plan.url.clone(), self.options.auth_token.clone());
+        let delay = self.options.faults.iter().find_map(|fault| match fault {
+            Fault::LateHandshake { by } => Some(*by),
+            _ => None,
+        });
+        let auth_token = self.options.auth_token.clone();
         let handshake = async move {
+            if let Some(delay) = delay {
+                sleep(delay).await;
+            }
+            let began = Instant::now();
+            let opening = Socket::open(plan.url.clone(), auth_token);
             Box::new(Handshake {
                 result: opening.await,
                 plan,
@@ -197,71 +216,112 @@ impl Call {
             shown(&url)
         ));
         self.tell_stream_status(sid, &status, StreamEvent::Started);
-        let dice = self.dice.fork();
-        let mut side = StreamSide::new(start, is_bidirectional, began, Instant::now(), dice);
+        let (faults, dice) = (&self.options.faults, self.dice.fork());
+        let now = Instant::now();
+        let mut side = StreamSide::new(start, is_bidirectional, faults, began, now, dice);
         socket.offer(side.connected_message());
         socket.offer(side.start_message());
+        if let Some(message) = side.undocumented_message() {
+            socket.offer(message);
+        }
         socket.flush();
         self.streams.push(Stream {
             side,
             socket,
+            url,
             status,
         });
     }
 
     pub(super) fn stream_received(&mut self, index: usize, received: Received) {
-        let fault = match received {
+        let violation = match received {
             Received::Text(text) => self.streams[index].receive(&text),
-            Received::Binary => Some(self.streams[index].side.binary_fault()),
+            Received::Binary => Some(self.streams[index].side.binary_violation()),
             Received::Closed { code, reason } => return self.stream_closed(index, code, reason),
             Received::Broken { code, detail } => {
-                let stream = self.streams.swap_remove(index);
-                self.alert(code, Some(stream.sid()), detail.clone());
-                drop(self.end_stream(stream, Over::Broken, StreamEvent::Error { message: detail }));
-                return;
+                self.alert(
+                    code,
+                    Some(&self.streams[index].sid().clone()),
+                    detail.clone(),
+                );
+                let event = StreamEvent::Error { message: detail };
+                let (socket, told) = self.end_stream(index, Over::Broken, event);
+                self.errands.push(told);
+                return drop(socket);
             }
         };
-        let Some(Fault { code, detail }) = fault else {
+        let Some(Violation { code, detail }) = violation else {
             return;
         };
         let stream_sid = self.streams[index].sid().clone();
         self.alert(code, Some(&stream_sid), detail.clone());
-        if code == Fault::NOT_BIDIRECTIONAL {
-            let mut stream = self.streams.swap_remove(index);
-            let stop_message = stream.side.stop_message().to_owned();
+        if code == Violation::NOT_BIDIRECTIONAL {
+            let stop_message = self.streams[index].side.stop_message().to_owned();
             let event = StreamEvent::Error { message: detail };
-            let socket = self.end_stream(stream, Over::Broken, event);
-            self.run_aside(socket.finish(stop_message));
+            let (socket, told) = self.end_stream(index, Over::Broken, event);
+            self.errands.push(told);
+            self.run_aside(socket.leave(Farewell::default(), stop_message));
         }
     }
 
     fn stream_closed(&mut self, index: usize, code: Option<u16>, reason: String) {
-        let stream = self.streams.swap_remove(index);
+        let stream_sid = self.streams[index].sid().clone();
         let told = code.map_or("no code".into(), |code| format!("code {code}"));
         let detail = format!("the server closed the stream with {told}: {reason}");
-        self.note(format!("stream {}: {detail}", stream.sid()));
+        self.note(format!("stream {stream_sid}: {detail}"));
         if code != Some(CloseCode::Normal.into()) {
-            self.alert(31921, Some(stream.sid()), detail);
+            self.alert(31921, Some(&stream_sid), detail);
         }
-        let socket = self.end_stream(stream, Over::Closed { code, reason }, StreamEvent::Stopped);
+        let over = Over::Closed { code, reason };
+        let (socket, told) = self.end_stream(index, over, StreamEvent::Stopped);
+        self.errands.push(told);
         self.run_aside(socket.drain());
     }
 
-    /// Ends a stream from this side: `stop`, then the Close.
-    pub(super) fn stop_stream(&mut self, mut stream: Stream) {
-        let stop_message = stream.side.stop_message().to_owned();
-        let socket = self.end_stream(stream, Over::Stopped, StreamEvent::Stopped);
-        self.run_aside(socket.finish(stop_message));
+    /// Ends a stream from this side: `stop`, then the Close, unless a fault wants it otherwise.
+    pub(super) fn leave_stream(&mut self, index: usize) {
+        self.streams[index].finish_media();
+        self.settle_words();
+        let stop_message = self.streams[index].side.stop_message().to_owned();
+        let (socket, told) = self.end_stream(index, Over::Stopped, StreamEvent::Stopped);
+        let (farewell, _) = Farewell::of(&self.options.faults);
+        let leaving = socket.leave(farewell, stop_message);
+        if self.options.faults.contains(&Fault::StoppedFirst) {
+            self.errands.push(Box::pin(async move {
+                let note = told.await;
+                leaving.await;
+                note
+            }));
+        } else if farewell == Farewell::StopAndClose {
+            // Which is first is chance, as it is with Twilio.
+            self.errands.push(told);
+            self.run_aside(leaving);
+        } else {
+            // The callback is not to tell what the stream itself does not.
+            self.errands.push(Box::pin(async move {
+                leaving.await;
+                told.await
+            }));
+        }
+    }
+
+    /// Ends the streams that a fault ends before the call is over.
+    pub(super) fn leave_streams_in_time(&mut self, due: Instant) {
+        let (_, Some(after)) = Farewell::of(&self.options.faults) else {
+            return;
+        };
+        let is_over =
+            |stream: &Stream| stream.side.carries_media_at(due) && stream.side.age(due) >= after;
+        while let Some(index) = self.streams.iter().position(is_over) {
+            self.leave_stream(index);
+        }
     }
 
     /// Ends the stream called `name`, if it is open.
     pub(in crate::phone) fn stop_stream_named(&mut self, name: &str) {
         let has_name = |stream: &Stream| stream.status.stream_name.as_deref() == Some(name);
         match self.streams.iter().position(has_name) {
-            Some(index) => {
-                let stream = self.streams.swap_remove(index);
-                self.stop_stream(stream);
-            }
+            Some(index) => self.leave_stream(index),
             None => self.note(format!("no stream is called `{name}`: nothing stopped")),
         }
     }
@@ -277,13 +337,20 @@ impl Call {
         Some(self.over.swap_remove(index).1)
     }
 
-    /// Records what became of a stream, and gives back its socket, to be closed in its way.
-    fn end_stream(&mut self, stream: Stream, over: Over, event: StreamEvent) -> Socket {
+    /// Records what became of a stream; gives back its socket, to be left in its way, and the
+    /// errand that tells its status callback.
+    fn end_stream(
+        &mut self,
+        index: usize,
+        over: Over,
+        event: StreamEvent,
+    ) -> (Socket, BoxFuture<'static, Option<String>>) {
         let Stream {
             mut side,
             socket,
             status,
-        } = stream;
+            ..
+        } = self.streams.swap_remove(index);
         let report = side.report();
         if report.discarded_frames > 0 {
             let detail = format!(
@@ -293,10 +360,10 @@ impl Call {
             self.alert(31930, Some(&report.stream_sid), detail);
         }
         self.played_samples += side.playback().map_or(0, |playback| playback.played());
-        self.tell_stream_status(&report.stream_sid, &status, event);
+        let told = self.stream_status_told(&report.stream_sid, &status, event);
         self.over.push((report.stream_sid.clone(), over));
         self.ended_streams.push(report);
-        socket
+        (socket, told)
     }
 
     fn tell_stream_status(
@@ -305,7 +372,20 @@ impl Call {
         status: &StatusCallback,
         event: StreamEvent,
     ) {
-        let Some(url) = &status.url else { return };
+        let told = self.stream_status_told(stream_sid, status, event);
+        self.errands.push(told);
+    }
+
+    /// The errand that tells a stream's status callback, if it has one.
+    fn stream_status_told(
+        &mut self,
+        stream_sid: &StreamSid,
+        status: &StatusCallback,
+        event: StreamEvent,
+    ) -> BoxFuture<'static, Option<String>> {
+        let Some(url) = &status.url else {
+            return Box::pin(ready(None));
+        };
         let what = format!("the {} callback {}", event.name(), shown(url));
         let form = StreamStatus {
             account_sid: Some(self.options.account_sid.clone()),
@@ -317,8 +397,7 @@ impl Call {
         }
         .to_form();
         let method = status.method.unwrap_or(Method::Post);
-        let told = self.web.tell(url, method, &form, &mut self.dice);
-        self.run_errand(what, told);
+        noted(what, self.web.tell(url, method, &form, &mut self.dice))
     }
 
     fn run_aside(&mut self, work: impl Future<Output = ()> + Send + 'static) {

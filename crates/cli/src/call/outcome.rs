@@ -1,0 +1,173 @@
+//! What became of a simulated call, as it is told.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use sidetone_simulator::phone::{End, HeardWord, Party, Report};
+
+use crate::words;
+
+/// The close code of a WebSocket that has done what it was for.
+const NORMAL_CLOSURE: u16 = 1000;
+
+/// A call that was made, and whether it came out as it should.
+pub(super) struct Outcome {
+    pub(super) report: Report,
+    /// What the caller was to hear, when that was not what was heard.
+    missed: Option<Vec<String>>,
+}
+
+impl Outcome {
+    pub(super) fn of(report: Report, expected: Option<&str>) -> Self {
+        let heard = report.heard.iter().map(|word| &word.word);
+        let missed = expected
+            .map(words::bare)
+            .filter(|expected| !heard.eq(expected));
+        Self { report, missed }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.missed.is_some() || self.broken_off().is_some()
+    }
+
+    /// Results go to stdout, everything else to stderr; `in_detail` also what happened on the way.
+    pub(super) fn tell(&self, json: bool, in_detail: bool) -> anyhow::Result<()> {
+        let Report {
+            call_sid,
+            spoken,
+            heard,
+            alerts,
+            notes,
+            ..
+        } = &self.report;
+        if in_detail {
+            notes.iter().for_each(|note| anstream::eprintln!("{note}"));
+        } else {
+            for alert in alerts {
+                anstream::eprintln!("{call_sid}: Twilio error {}: {}", alert.code, alert.detail);
+            }
+        }
+        if json {
+            let line = serde_json::to_string(&self.json()).context("the report as JSON")?;
+            anstream::println!("{line}");
+        } else {
+            anstream::println!("{call_sid} said {} words", spoken.len());
+            if !heard.is_empty() {
+                anstream::println!("{call_sid} heard: {}", written(heard));
+            }
+        }
+        if let Some(why) = self.broken_off() {
+            anstream::eprintln!("sidetone: {call_sid}: {why}");
+        }
+        if let Some(missed) = &self.missed {
+            anstream::eprintln!("sidetone: {}", self.difference(missed));
+        }
+        Ok(())
+    }
+
+    /// Why the call counts as broken off, however much was said before.
+    fn broken_off(&self) -> Option<String> {
+        match &self.report.end {
+            End::ApplicationError => {
+                let last = self.report.alerts.last();
+                let detail = last.map_or("", |alert| alert.detail.as_str());
+                Some(format!("an application error has occurred: {detail}"))
+            }
+            End::StreamClosed { code: None, .. } => {
+                Some("the server broke the stream off without a Close".to_owned())
+            }
+            End::StreamClosed {
+                code: Some(code),
+                reason,
+            } => (*code != NORMAL_CLOSURE)
+                .then(|| format!("the server closed the stream with {code}: {reason}")),
+            End::CallerHungUp
+            | End::TimeLimit
+            | End::DocumentEnded
+            | End::DocumentHungUp
+            | End::Rejected
+            | End::StreamLeft => None,
+        }
+    }
+
+    fn difference(&self, expected: &[String]) -> String {
+        let Report {
+            call_sid, heard, ..
+        } = &self.report;
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        let found: Vec<&str> = heard.iter().map(|word| word.word.as_str()).collect();
+        let steps = words::compare(&expected, &found);
+        let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        format!(
+            "{call_sid} heard something else than expected\n  expected:   {}\n  heard:      {}\n  \
+             difference: {}",
+            expected.join(" "),
+            found.join(" "),
+            steps.join(" ")
+        )
+    }
+
+    fn json(&self) -> Value {
+        let Report {
+            call_sid,
+            spoken,
+            heard,
+            played_samples: _,
+            streams,
+            alerts,
+            notes,
+            end,
+            duration,
+        } = &self.report;
+        let track = |party| match party {
+            Party::Caller => "inbound",
+            Party::Callee => "outbound",
+        };
+        json!({
+            "call_sid": call_sid.as_str(),
+            "end": name(end),
+            "spoken": spoken.iter().map(|word| json!({
+                "track": track(word.party),
+                "word": word.word,
+                "start_ms": word.start_ms,
+            })).collect::<Vec<_>>(),
+            "heard": heard.iter().map(|word| json!({
+                "word": word.word,
+                "text": word.text,
+                "start_ms": word.start_ms,
+            })).collect::<Vec<_>>(),
+            "expected": self.missed.is_none(),
+            "alerts": alerts.iter().map(|alert| json!({
+                "code": alert.code,
+                "stream_sid": alert.stream_sid.as_ref().map(|sid| sid.as_str()),
+                "detail": alert.detail,
+            })).collect::<Vec<_>>(),
+            "streams": streams.iter().map(|stream| json!({
+                "stream_sid": stream.stream_sid.as_str(),
+                "tracks": stream.tracks.iter().map(|track| track.name()).collect::<Vec<_>>(),
+                "frames": stream.frames,
+                "discarded_frames": stream.discarded_frames,
+                "marks": stream.marks,
+            })).collect::<Vec<_>>(),
+            "notes": notes,
+            "duration_ms": u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn written(heard: &[HeardWord]) -> String {
+    let texts: Vec<&str> = heard.iter().map(|word| word.text.as_str()).collect();
+    texts.join(" ")
+}
+
+fn name(end: &End) -> &'static str {
+    match end {
+        End::CallerHungUp => "caller_hung_up",
+        End::TimeLimit => "time_limit",
+        End::DocumentEnded => "document_ended",
+        End::DocumentHungUp => "document_hung_up",
+        End::Rejected => "rejected",
+        End::StreamClosed { .. } => "stream_closed",
+        End::StreamLeft => "stream_left",
+        End::ApplicationError => "application_error",
+    }
+}

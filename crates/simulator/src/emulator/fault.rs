@@ -1,0 +1,478 @@
+//! What the emulator can be told to do wrong.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sidetone_deepgram::listen::message::Close;
+
+use super::flaws::{Ending, Flaws, Malformed, Moment};
+use super::refusal::{REFUSALS, Refused};
+use crate::faults::{FaultEntry, FaultError, WrittenFault};
+
+/// A fault of the emulator, as in `drop:after_ms=4000,times=all`.
+///
+/// It hits the first of each call's connections that can meet it, or every one when it is a habit
+/// rather than an accident. `times` (a number, or `all`) says otherwise; `skip` spares the first
+/// so many; `call` keeps it to the calls one of whose `extra` or `tag` holds this text. A call is
+/// told by its `extra`. What happens at a moment of a stream happens 4 s after its opening, or
+/// after `after_ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    written: String,
+    pub(super) kind: Kind,
+    /// Only the calls whose labels hold this text.
+    pub(super) call: Option<String>,
+    /// How many connections of a call are spared first.
+    pub(super) skip: u32,
+    /// How many connections of a call are hit after these.
+    pub(super) times: u32,
+}
+
+/// What goes wrong, and when it has to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// At the handshake of a stream.
+    Handshake(HandshakeFault),
+    /// At a moment of a stream; `None`: when such things happen.
+    Moment(Option<Duration>, Moment),
+    /// All along a stream.
+    Habit(Habit),
+    /// At a request to Twilio's REST API.
+    Request(RequestFault),
+}
+
+impl Kind {
+    pub(super) fn handshake(&self) -> Option<HandshakeFault> {
+        match self {
+            Self::Handshake(fault) => Some(fault.clone()),
+            Self::Moment(..) | Self::Habit(_) | Self::Request(_) => None,
+        }
+    }
+
+    pub(super) fn moment(&self) -> Option<(Option<Duration>, Moment)> {
+        match self {
+            Self::Moment(after, moment) => Some((*after, *moment)),
+            Self::Handshake(_) | Self::Habit(_) | Self::Request(_) => None,
+        }
+    }
+
+    pub(super) fn habit(&self) -> Option<Habit> {
+        match self {
+            Self::Habit(habit) => Some(*habit),
+            Self::Handshake(_) | Self::Moment(..) | Self::Request(_) => None,
+        }
+    }
+
+    pub(super) fn request(&self) -> Option<RequestFault> {
+        match self {
+            Self::Request(fault) => Some(*fault),
+            Self::Handshake(_) | Self::Moment(..) | Self::Habit(_) => None,
+        }
+    }
+}
+
+/// Instead of an opened stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HandshakeFault {
+    Refuse(Refused),
+    Hang,
+}
+
+/// Instead of Twilio's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestFault {
+    pub(super) status: u16,
+    pub(super) retry_after_secs: Option<u32>,
+}
+
+/// How a stream is all along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Habit {
+    NoRequestId,
+    Slow(Duration),
+    ReorderedChannels { up_to_ms: u64 },
+    Fragmented { frame_bytes: usize },
+    HugeResults { bytes: usize },
+    OmittedFields,
+    UnknownFields,
+    UnknownTypes,
+    DoubledUtteranceEnds,
+    LateMessages,
+    Ends(Ending),
+    EmptyFinals,
+    ShortFinals,
+    WordTimes { up_to_ms: u64 },
+    ClippedOnsets { up_to_ms: u64 },
+    MergedNumerals,
+}
+
+impl Fault {
+    /// Every fault of the emulator.
+    pub const LIST: &'static [FaultEntry] = LIST;
+
+    /// As it stands in the list.
+    pub fn name(&self) -> &str {
+        let name_ends = self.written.find(':').unwrap_or(self.written.len());
+        &self.written[..name_ends]
+    }
+}
+
+impl Habit {
+    /// Gives a stream this habit.
+    pub(super) fn apply(self, flaws: &mut Flaws) {
+        let Flaws {
+            hearing, telling, ..
+        } = flaws;
+        match self {
+            Self::NoRequestId => flaws.no_request_id = true,
+            Self::Slow(by) => flaws.slow_by = by,
+            Self::ReorderedChannels { up_to_ms } => flaws.channels_apart_ms = up_to_ms,
+            Self::Fragmented { frame_bytes } => flaws.frame_bytes = Some(frame_bytes),
+            Self::Ends(ending) => flaws.ending = ending,
+            Self::HugeResults { bytes } => telling.results_bytes = bytes,
+            Self::OmittedFields => telling.omits_fields = true,
+            Self::UnknownFields => telling.unknown_fields = true,
+            Self::UnknownTypes => telling.unknown_types = true,
+            Self::DoubledUtteranceEnds => telling.doubles_utterance_ends = true,
+            Self::LateMessages => telling.late_messages = true,
+            Self::EmptyFinals => hearing.empty_finals = true,
+            Self::ShortFinals => hearing.short_finals = true,
+            Self::WordTimes { up_to_ms } => hearing.word_times_ms = up_to_ms,
+            Self::ClippedOnsets { up_to_ms } => hearing.clipped_onsets_ms = up_to_ms,
+            Self::MergedNumerals => hearing.merged_numerals = true,
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        let written = WrittenFault::parse(text, LIST)?;
+        let kind = kind(&written)?;
+        let usual_times = match kind {
+            Kind::Habit(Habit::Ends(_)) => 1,
+            Kind::Habit(_) => u32::MAX,
+            Kind::Handshake(_) | Kind::Moment(..) | Kind::Request(_) => 1,
+        };
+        let times = match written.text("times") {
+            Some("all") => u32::MAX,
+            Some(_) => written.number("times", COUNTS)?.unwrap_or(usual_times),
+            None => usual_times,
+        };
+        Ok(Self {
+            kind,
+            call: written.text("call").map(str::to_owned),
+            skip: written.number("skip", COUNTS)?.unwrap_or(0),
+            times,
+            written: written.to_string(),
+        })
+    }
+}
+
+/// As it was written, without spaces.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
+    let ms = |parameter, usual_ms| {
+        written
+            .number(parameter, TIMES_MS)
+            .map(|ms| ms.unwrap_or(usual_ms))
+    };
+    let moment = |moment| {
+        let after_ms = written.number("after_ms", TIMES_MS)?;
+        Ok(Kind::Moment(after_ms.map(Duration::from_millis), moment))
+    };
+    let status = || written.number("status", REFUSALS);
+    let retry_after_secs = || written.number("retry_after_secs", 0..=3_600);
+    Ok(match written.name() {
+        "refuse" => {
+            let mut refused = Refused::with_status(status()?.unwrap_or(503));
+            refused.retry_after_secs = retry_after_secs()?;
+            Kind::Handshake(HandshakeFault::Refuse(refused))
+        }
+        "handshake-hang" => Kind::Handshake(HandshakeFault::Hang),
+        "no-request-id" => Kind::Habit(Habit::NoRequestId),
+        "drop" => moment(Moment::Drop)?,
+        "stall" => moment(Moment::Stall)?,
+        "deaf" => moment(Moment::Deafen)?,
+        "net0000" => moment(Moment::Close(Close::NET_0000))?,
+        "net0001" => moment(Moment::Close(Close::NET_0001))?,
+        "data0000" => moment(Moment::Close(Close::DATA_0000))?,
+        "unasked-end" => moment(Moment::End)?,
+        "malformed" => moment(Moment::Malform(form(written)?))?,
+        "close-without-finals" => Kind::Habit(Habit::Ends(Ending::WithoutFinals)),
+        "close-unanswered" => Kind::Habit(Habit::Ends(Ending::Never)),
+        "late-messages" => Kind::Habit(Habit::LateMessages),
+        "slow" => Kind::Habit(Habit::Slow(Duration::from_millis(ms("ms", 2_000)?))),
+        "reordered-channels" => Kind::Habit(Habit::ReorderedChannels {
+            up_to_ms: ms("ms", 1_500)?,
+        }),
+        "fragmented" => Kind::Habit(Habit::Fragmented {
+            frame_bytes: written.number("bytes", 1..=65_536)?.unwrap_or(16),
+        }),
+        "huge-results" => Kind::Habit(Habit::HugeResults {
+            bytes: written.number("kib", 1..=2_048)?.unwrap_or(256_usize) << 10,
+        }),
+        "omitted-fields" => Kind::Habit(Habit::OmittedFields),
+        "unknown-fields" => Kind::Habit(Habit::UnknownFields),
+        "unknown-types" => Kind::Habit(Habit::UnknownTypes),
+        "doubled-utterance-ends" => Kind::Habit(Habit::DoubledUtteranceEnds),
+        "empty-finals" => Kind::Habit(Habit::EmptyFinals),
+        "short-finals" => Kind::Habit(Habit::ShortFinals),
+        "word-times" => Kind::Habit(Habit::WordTimes {
+            up_to_ms: ms("ms", 80)?,
+        }),
+        "clipped-onsets" => Kind::Habit(Habit::ClippedOnsets {
+            up_to_ms: ms("ms", 100)?,
+        }),
+        "merged-numerals" => Kind::Habit(Habit::MergedNumerals),
+        "twilio-refuse" => Kind::Request(RequestFault {
+            status: status()?.unwrap_or(429),
+            retry_after_secs: retry_after_secs()?,
+        }),
+        name => unreachable!("{name} is in the list of faults, from which names come"),
+    })
+}
+
+fn form(written: &WrittenFault<'_>) -> Result<Malformed, FaultError> {
+    Ok(match written.text("form") {
+        None | Some("truncated") => Malformed::Truncated,
+        Some("garbage") => Malformed::Garbage,
+        Some("binary") => Malformed::Binary,
+        Some(other) => {
+            let expected = "truncated, garbage or binary".to_owned();
+            return Err(written.misfit("form", other, expected));
+        }
+    })
+}
+
+const COUNTS: RangeInclusive<u32> = 0..=1_000_000;
+
+/// Up to an hour.
+const TIMES_MS: RangeInclusive<u64> = 0..=3_600_000;
+
+const fn entry(
+    name: &'static str,
+    parameters: &'static [&'static str],
+    description: &'static str,
+) -> FaultEntry {
+    FaultEntry {
+        name,
+        parameters,
+        description,
+    }
+}
+
+const STREAM: &[&str] = &["times", "skip", "call"];
+const MOMENT: &[&str] = &["after_ms", "times", "skip", "call"];
+const DELAY: &[&str] = &["ms", "times", "skip", "call"];
+
+const LIST: &[FaultEntry] = &[
+    entry(
+        "refuse",
+        &["status", "retry_after_secs", "times", "skip", "call"],
+        "the handshake is refused with `status` (503), with a Retry-After when told so",
+    ),
+    entry("handshake-hang", STREAM, "the handshake is never answered"),
+    entry(
+        "no-request-id",
+        STREAM,
+        "the handshake's answer has no dg-request-id",
+    ),
+    entry("drop", MOMENT, "the socket is gone without a Close"),
+    entry(
+        "stall",
+        MOMENT,
+        "the socket stays, but nothing is read or answered any more, not even a ping",
+    ),
+    entry(
+        "deaf",
+        MOMENT,
+        "audio is taken and pings are answered, but nothing is told any more",
+    ),
+    entry(
+        "net0000",
+        MOMENT,
+        "closed with 1011: Deepgram had nothing to say in time",
+    ),
+    entry(
+        "net0001",
+        MOMENT,
+        "closed with 1011: Deepgram got nothing in time",
+    ),
+    entry(
+        "data0000",
+        MOMENT,
+        "closed with 1008: the audio cannot be decoded",
+    ),
+    entry(
+        "unasked-end",
+        MOMENT,
+        "a Metadata of no audio and a Close with 1000 that nobody asked for",
+    ),
+    entry(
+        "malformed",
+        &["form", "after_ms", "times", "skip", "call"],
+        "the next final with words comes broken: `form` is truncated (usually), garbage or binary",
+    ),
+    entry(
+        "close-without-finals",
+        STREAM,
+        "CloseStream is answered by a Close with 1000 and nothing else",
+    ),
+    entry("close-unanswered", STREAM, "CloseStream is never answered"),
+    entry(
+        "late-messages",
+        STREAM,
+        "after Metadata, the last message, an earlier one comes again",
+    ),
+    entry("slow", DELAY, "all is told `ms` (2000) later"),
+    entry(
+        "reordered-channels",
+        DELAY,
+        "what is told of one channel overtakes the other's by up to `ms` (1500)",
+    ),
+    entry(
+        "fragmented",
+        &["bytes", "times", "skip", "call"],
+        "messages come in WebSocket frames of `bytes` (16)",
+    ),
+    entry(
+        "huge-results",
+        &["kib", "times", "skip", "call"],
+        "each Results has so many alternatives that it is `kib` (256) KiB long",
+    ),
+    entry(
+        "omitted-fields",
+        STREAM,
+        "Results lack speech_final and from_finalize",
+    ),
+    entry(
+        "unknown-fields",
+        STREAM,
+        "messages have fields that nobody knows",
+    ),
+    entry(
+        "unknown-types",
+        STREAM,
+        "messages of a type that nobody knows come between the others",
+    ),
+    entry(
+        "doubled-utterance-ends",
+        STREAM,
+        "each UtteranceEnd comes twice",
+    ),
+    entry(
+        "empty-finals",
+        STREAM,
+        "an empty final comes before each final with words, for the pause before these",
+    ),
+    entry(
+        "short-finals",
+        STREAM,
+        "finals end a word before the interim that precedes them",
+    ),
+    entry(
+        "word-times",
+        DELAY,
+        "words are told to begin and end up to `ms` (80) too early or too late",
+    ),
+    entry(
+        "clipped-onsets",
+        DELAY,
+        "words are told to begin up to `ms` (100) too late",
+    ),
+    entry(
+        "merged-numerals",
+        STREAM,
+        "digits are written as figures, and those in a row as one word: four seven is 47",
+    ),
+    entry(
+        "twilio-refuse",
+        &["status", "retry_after_secs", "times", "skip"],
+        "a request to Twilio's REST API is refused with `status` (429)",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> Fault {
+        text.parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, expected: &str) {
+        let refused = text.parse::<Fault>().unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
+
+    #[test]
+    fn every_fault_of_the_list_can_be_asked_for_by_its_name_alone() {
+        for entry in LIST {
+            assert_eq!(fault(entry.name).to_string(), entry.name);
+            assert_eq!(fault(entry.name).name(), entry.name);
+        }
+    }
+
+    #[test]
+    fn accidents_happen_once_and_habits_always() {
+        for (text, times) in [
+            ("drop", 1),
+            ("refuse", 1),
+            ("close-unanswered", 1),
+            ("slow", u32::MAX),
+            ("slow:times=2", 2),
+            ("drop:times=all", u32::MAX),
+        ] {
+            assert_eq!(fault(text).times, times, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read() {
+        let refuse = fault("refuse: status=429, retry_after_secs=2, skip=1, call=CA7");
+        let Kind::Handshake(HandshakeFault::Refuse(refused)) = &refuse.kind else {
+            panic!("{refuse:?}")
+        };
+        assert_eq!((refused.status, refused.retry_after_secs), (429, Some(2)));
+        assert_eq!((refuse.skip, refuse.call.as_deref()), (1, Some("CA7")));
+        assert_eq!(
+            refuse.to_string(),
+            "refuse:status=429,retry_after_secs=2,skip=1,call=CA7"
+        );
+        assert_eq!(
+            fault("drop:after_ms=1500").kind,
+            Kind::Moment(Some(Duration::from_millis(1_500)), Moment::Drop)
+        );
+        assert_eq!(
+            fault("huge-results:kib=1").kind,
+            Kind::Habit(Habit::HugeResults { bytes: 1_024 })
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_what_would() {
+        check_refused(
+            "refuse:status=200",
+            "fault `refuse`: status=200 does not fit: expected a number from 400 to 599",
+        );
+        check_refused(
+            "malformed:form=odd",
+            "fault `malformed`: form=odd does not fit: expected truncated, garbage or binary",
+        );
+        check_refused("dorp", "there is no fault `dorp`; did you mean `drop`?");
+        check_refused(
+            "slow:after_ms=5",
+            "fault `slow` has no parameter `after_ms`",
+        );
+    }
+}
