@@ -4,15 +4,20 @@ use anyhow::bail;
 
 use crate::run::{answers, command, step};
 
-/// A program and the package that brings it.
-const NEEDED: &[(&str, &str)] = &[("cc", "gcc"), ("ld", "binutils"), ("ps", "procps")];
+/// A command that succeeds where a package is installed, and the package.
+const NEEDED: &[(&str, &[&str], &str)] = &[
+    ("cc", &["--version"], "gcc"),
+    ("ld", &["--version"], "binutils"),
+    ("ps", &["--version"], "procps"),
+    ("python3", &["-c", "import ensurepip, venv"], "python3-venv"),
+];
 
 /// Installs what is missing, as root; tells it otherwise.
 pub(crate) fn provide() -> anyhow::Result<()> {
     let missing: Vec<&str> = NEEDED
         .iter()
-        .filter(|(program, _)| !answers(program, &["--version"]))
-        .map(|(_, package)| *package)
+        .filter(|(program, args, _)| !answers(program, args))
+        .map(|(_, _, package)| *package)
         .collect();
     if missing.is_empty() {
         return Ok(());
