@@ -2,14 +2,19 @@
 
 mod args;
 mod call;
+mod check;
 mod config;
 mod demo;
 mod emulate;
+mod faults;
+mod layers;
 mod logging;
+mod number;
 mod open_files;
 mod serve;
 mod signals;
 mod terminal;
+mod words;
 
 use std::process::ExitCode;
 
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
+            Command::Check(args) => check::run(args).await,
+            Command::Number(args) => number::run(args).await,
         }
     });
     // A thread that waits for a terminal may never come back; it holds nothing that is not written.

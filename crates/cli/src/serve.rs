@@ -13,7 +13,11 @@ use crate::{logging, open_files, signals};
 
 /// Runs the gateway until a signal.
 pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
-    let inputs = inputs(&args)?;
+    let inputs = Inputs {
+        profile: args.profile,
+        insecure: args.insecure,
+        ..args.layers.inputs()?
+    };
     if args.print_config {
         anstream::print!("{}", config::print(&inputs)?);
         return Ok(ExitCode::SUCCESS);
@@ -27,6 +31,10 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     for warning in &configuration.warnings {
         warn!("{warning}");
     }
+    let scheme = match configuration.gateway.tls {
+        Some(_) => "https",
+        None => "http",
+    };
     let public_url = configuration.gateway.public_url.clone();
     // Every second one is left for Deepgram's connections.
     let connections = usize::try_from(open_files::raise() / 2).unwrap_or(usize::MAX);
@@ -34,7 +42,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     limits.max_connections = limits.max_connections.min(connections);
     let gateway = Gateway::bind(configuration.gateway).await?;
     for address in gateway.addresses() {
-        info!("Listening on http://{address}");
+        info!("Listening on {scheme}://{address}");
     }
     if let Some(url) = public_url {
         info!(
@@ -47,24 +55,4 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     display.settle().await;
     terminal.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-fn inputs(args: &Serve) -> anyhow::Result<Inputs> {
-    let environment: std::collections::BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let file = args.config.clone().or_else(|| {
-        environment
-            .get("SIDETONE_CONFIG")
-            .filter(|v| !v.is_empty())
-            .map(Into::into)
-    });
-    Ok(Inputs {
-        file,
-        folder: std::env::current_dir().context("the working folder is gone")?,
-        environment,
-        sets: args.sets.clone(),
-        profile: args.profile.clone(),
-        insecure: args.insecure,
-    })
 }

@@ -1,10 +1,11 @@
 //! From settings to the gateway's configuration.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use sidetone_gateway::config::{Deepgram, Limits, Twilio};
+use sidetone_gateway::config::{Deepgram, Limits, Tls, Twilio};
 use url::Url;
 
 use super::keys::NOT_YET;
@@ -28,7 +29,7 @@ pub(crate) enum LogFormat {
 /// Builds the configuration; `None` when a problem stands in `settings` that prevents it.
 pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<Configuration> {
     let listen = addresses(settings);
-    let public_url = settings.get(&Path::parse("server.public_url"), public_url);
+    let public_url = settings.get(&Path::parse("server.public_url"), http_url);
     let insecure = inputs.insecure;
     let trust_loopback = settings.get(&Path::parse("server.trust_loopback"), bool);
     let allowed_origins = settings.get_or("server.allowed_origins", empty_list(), origins);
@@ -38,10 +39,11 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
     });
     let limits = limits(settings);
     let twilio = twilio(settings);
-    let deepgram = deepgram(settings);
+    let deepgram = deepgram(settings, inputs);
     let log = log(settings);
+    let data_dir = data_dir(settings, inputs);
     let warnings = not_yet(settings);
-    tls(settings);
+    let tls = tls(settings, inputs);
 
     let profiles = profile::profiles(settings);
     let default_profile = default_profile(settings, inputs, &profiles);
@@ -54,8 +56,9 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
             insecure,
             trust_loopback,
             allowed_origins: allowed_origins?,
+            tls,
             trusted_proxies: trusted_proxies?,
-            twilio,
+            twilio: twilio?,
             deepgram: deepgram?,
             profiles,
             default_profile,
@@ -63,6 +66,7 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
             limits: limits?,
             drain: drain?,
         },
+        data_dir: data_dir?,
         log: log?,
         warnings,
     })
@@ -135,7 +139,7 @@ fn limits(settings: &mut Settings) -> Option<Limits> {
     })
 }
 
-fn twilio(settings: &mut Settings) -> Twilio {
+pub(super) fn twilio(settings: &mut Settings) -> Option<Twilio> {
     let account_sid = settings.get(&Path::parse("twilio.account_sid"), |value| {
         value
             .text()?
@@ -145,18 +149,20 @@ fn twilio(settings: &mut Settings) -> Twilio {
     let auth_tokens = settings.get(&Path::parse("twilio.auth_token"), |value| {
         Ok(value.list()?.into_iter().map(SecretString::from).collect())
     });
-    // Read by the commands that call Twilio; here they are only checked.
-    settings.get(&Path::parse("twilio.api_url"), web_url);
+    let default = Value::Text(Twilio::API_URL.to_owned());
+    let api_url = settings.get_or("twilio.api_url", default, http_url);
+    // Read by the commands that call people; here it is only checked.
     settings.get(&Path::parse("twilio.allow_destinations"), |value| {
         Ok(value.list()?)
     });
-    Twilio {
+    Some(Twilio {
         account_sid,
         auth_tokens: auth_tokens.unwrap_or_default(),
-    }
+        api_url: api_url?,
+    })
 }
 
-fn deepgram(settings: &mut Settings) -> Option<Deepgram> {
+fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
     let api_key = settings.get(&Path::parse("deepgram.api_key"), |value| {
         let key = value.text()?;
         if key.chars().all(|c| c.is_ascii_graphic()) {
@@ -165,7 +171,8 @@ fn deepgram(settings: &mut Settings) -> Option<Deepgram> {
             Err("a key without spaces or control characters".to_owned())
         }
     });
-    if api_key.is_none() && !settings.has(&Path::parse("deepgram.api_key")) {
+    let unset = !settings.has(&Path::parse("deepgram.api_key"));
+    if unset && !inputs.without_deepgram {
         settings.missing(
             "DEEPGRAM_API_KEY is not set: create a key at https://console.deepgram.com and put \
              `DEEPGRAM_API_KEY=...` into .env, or try `sidetone demo`, which needs none"
@@ -178,7 +185,7 @@ fn deepgram(settings: &mut Settings) -> Option<Deepgram> {
     });
     settings.get(&Path::parse("deepgram.agent_url"), web_url);
     Some(Deepgram {
-        api_key: api_key?,
+        api_key: api_key.unwrap_or_default(),
         url: url?,
     })
 }
@@ -222,6 +229,15 @@ fn log(settings: &mut Settings) -> Option<Log> {
     })
 }
 
+fn data_dir(settings: &mut Settings, inputs: &Inputs) -> Option<PathBuf> {
+    let default = Value::Text("./sidetone-data".to_owned());
+    settings.get_or("server.data_dir", default, |value| {
+        let folder = inputs.folder.join(value.text()?);
+        // Without the `.` of a relative path, for people who read it.
+        Ok(folder.components().collect())
+    })
+}
+
 /// Settings of parts that this version does not have: what they mean for the person who set them.
 fn not_yet(settings: &mut Settings) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -233,6 +249,16 @@ fn not_yet(settings: &mut Settings) -> Vec<String> {
             warnings.push(format!("{origin}: {path} has no effect yet: {consequence}"));
         }
     }
+    let profiles = Path::parse("profiles");
+    for name in settings.children(&profiles) {
+        let path = profiles.join(&name).join("recording");
+        if let Some(Setting { value, origin }) = settings.take(&path)
+            && value.bool() == Ok(true)
+        {
+            let consequence = "nothing is recorded";
+            warnings.push(format!("{origin}: {path} has no effect yet: {consequence}"));
+        }
+    }
     settings.get(&Path::parse("archive.enabled"), bool);
     settings.get(&Path::parse("retention.days"), |v| {
         number_between(v, 0.0, 36_500.0)
@@ -241,23 +267,35 @@ fn not_yet(settings: &mut Settings) -> Vec<String> {
         number_between(v, 0.0, 1e6)
     });
     settings.get(&Path::parse("webhooks.types"), |value| Ok(value.list()?));
-    for path in ["server.data_dir", "server.secret", "webhooks.secret"] {
+    for path in ["server.secret", "webhooks.secret"] {
         settings.get(&Path::parse(path), |value| Ok(value.text()?));
     }
     warnings
 }
 
-/// Serving plain HTTP to someone who asked for TLS would be a trap.
-fn tls(settings: &mut Settings) {
-    for path in ["server.tls_cert", "server.tls_key"] {
-        let path = Path::parse(path);
-        if let Some(setting) = settings.take(&path) {
-            settings.problem(
-                &setting.origin,
-                format!("{path}: serving TLS itself is not there yet; put a proxy in front"),
-            );
+/// The certificate and its key; a problem when only one is there, for serving plain HTTP to someone
+/// who asked for TLS would be a trap.
+fn tls(settings: &mut Settings, inputs: &Inputs) -> Option<Tls> {
+    const CERT: &str = "server.tls_cert";
+    const KEY: &str = "server.tls_key";
+    let mut pem = |path: &str| {
+        settings.get(&Path::parse(path), |value| {
+            let file = value.text()?;
+            std::fs::read_to_string(inputs.folder.join(&file))
+                .map_err(|error| format!("a PEM file that can be read, and {error}"))
+        })
+    };
+    let (certificates, key) = (pem(CERT), pem(KEY));
+    for (there, missing) in [(CERT, KEY), (KEY, CERT)] {
+        if settings.has(&Path::parse(there)) && !settings.has(&Path::parse(missing)) {
+            let origin = settings.origin(&Path::parse(there));
+            settings.problem(&origin, format!("{there}: needs {missing} beside it"));
         }
     }
+    Some(Tls {
+        certificates_pem: certificates?,
+        key_pem: key?.into(),
+    })
 }
 
 pub(super) fn bool(value: &Value) -> Result<bool, String> {
@@ -309,7 +347,7 @@ fn web_url(value: &Value) -> Result<Url, String> {
     }
 }
 
-fn public_url(value: &Value) -> Result<Url, String> {
+fn http_url(value: &Value) -> Result<Url, String> {
     let url = web_url(value)?;
     if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
         return Err(

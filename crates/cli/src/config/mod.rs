@@ -11,6 +11,8 @@ mod sources;
 mod value;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 
 pub(crate) use build::{Log, LogFormat};
 pub(crate) use settings::Settings;
+use sidetone_gateway::config::Twilio;
 use value::Origin;
 
 /// Where configuration may come from, besides the files. Gathered by `main`, so that nothing else
@@ -37,6 +40,8 @@ pub(crate) struct Inputs {
     pub(crate) profile: Option<String>,
     /// `--insecure`.
     pub(crate) insecure: bool,
+    /// Whether the command can do without Deepgram's key.
+    pub(crate) without_deepgram: bool,
 }
 
 /// A whole configuration.
@@ -44,6 +49,8 @@ pub(crate) struct Inputs {
 pub(crate) struct Configuration {
     /// For the gateway.
     pub(crate) gateway: sidetone_gateway::Config,
+    /// Where archive, recordings and secret are.
+    pub(crate) data_dir: PathBuf,
     /// For the log.
     pub(crate) log: Log,
     /// Things the person should know, none of which stops the start.
@@ -52,11 +59,36 @@ pub(crate) struct Configuration {
 
 /// Reads every layer and builds the configuration; all problems are told at once.
 pub(crate) fn load(inputs: &Inputs) -> Result<Configuration, ConfigError> {
+    match examine(inputs) {
+        (Some(configuration), problems) if problems.is_empty() => Ok(configuration),
+        (_, problems) => Err(ConfigError(problems)),
+    }
+}
+
+/// As [`load`], but gives what could be built beside the problems, for who wants to look further
+/// with what there is. Deepgram's key is empty when it is missing.
+pub(crate) fn examine(inputs: &Inputs) -> (Option<Configuration>, Vec<Problem>) {
+    match Settings::read(inputs) {
+        Ok(mut settings) => {
+            let configuration = build::configuration(&mut settings, inputs);
+            (configuration, settings.finish())
+        }
+        Err(ConfigError(problems)) => (None, problems),
+    }
+}
+
+/// The configuration file that is read, if any.
+pub(crate) fn file(inputs: &Inputs) -> Option<PathBuf> {
+    sources::locate(inputs.file.clone(), &inputs.folder)
+}
+
+/// What concerns Twilio, for who plays Twilio: what else is set does not matter there.
+pub(crate) fn twilio(inputs: &Inputs) -> Result<Twilio, ConfigError> {
     let mut settings = Settings::read(inputs)?;
-    let configuration = build::configuration(&mut settings, inputs);
-    let problems = settings.finish();
-    match configuration {
-        Some(configuration) if problems.is_empty() => Ok(configuration),
+    let twilio = build::twilio(&mut settings);
+    let problems = settings.problems();
+    match twilio {
+        Some(twilio) if problems.is_empty() => Ok(twilio),
         Some(_) | None => Err(ConfigError(problems)),
     }
 }
@@ -72,6 +104,13 @@ pub(crate) fn print(inputs: &Inputs) -> Result<String, ConfigError> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ConfigError(Vec<Problem>);
 
+impl ConfigError {
+    /// Settings that a command needs and that are not there; each says what to set.
+    pub(crate) fn missing(problems: impl IntoIterator<Item = String>) -> Self {
+        Self(problems.into_iter().map(Problem::missing).collect())
+    }
+}
+
 impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
@@ -84,7 +123,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// One thing that is wrong: where, and what to do about it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     origin: Option<String>,
     what: String,

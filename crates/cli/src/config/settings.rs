@@ -151,6 +151,11 @@ impl Settings {
         self.problems.push(Problem::missing(what));
     }
 
+    /// What is wrong with what was read so far; unknown keys are not looked for.
+    pub(super) fn problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     /// What is wrong, unknown keys included.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         let unknown: Vec<(Path, Origin)> = self

@@ -287,10 +287,45 @@ fn what_has_no_effect_yet_is_said() {
         configuration.warnings[0]
             .ends_with("recording.enabled has no effect yet: nothing is recorded")
     );
+    for off in [
+        "[recording]\nenabled = false\n",
+        "[profiles.default]\nrecording = false\n",
+    ] {
+        assert!(given(off).loads().warnings.is_empty(), "{off}");
+    }
+    let configuration = given("[profiles.default]\nrecording = true\n").loads();
     assert!(
-        given("[recording]\nenabled = false\n")
-            .loads()
-            .warnings
-            .is_empty()
+        configuration.warnings[0]
+            .ends_with("profiles.default.recording has no effect yet: nothing is recorded")
     );
+}
+
+#[test]
+fn who_can_do_without_deepgram_needs_no_key_but_everything_else() {
+    let mut given = given("[limits]\nmax_call = 3\n");
+    given.inputs.environment.clear();
+    given.inputs.without_deepgram = true;
+    assert_eq!(
+        given.fails(),
+        "sidetone.toml:2: limits.max_call: unknown key; did you mean `limits.max_calls`?"
+    );
+}
+
+#[test]
+fn twilios_rest_api_is_its_own_unless_told() {
+    let url = |given: &Given| given.loads().gateway.twilio.api_url.to_string();
+    assert_eq!(url(&given("")), "https://api.twilio.com/");
+    let emulated = given("").env("TWILIO_API_URL", "http://127.0.0.1:7000");
+    assert_eq!(url(&emulated), "http://127.0.0.1:7000/");
+    let wrong = given("").env("TWILIO_API_URL", "wss://api.twilio.com");
+    assert!(wrong.fails().contains("an https:// or http:// URL"));
+}
+
+#[test]
+fn the_data_folder_lies_in_the_working_folder_unless_told() {
+    let default = given("");
+    let expected = default.folder.path().join("sidetone-data");
+    assert_eq!(default.loads().data_dir, expected);
+    let told = given("").env("SIDETONE_DATA_DIR", "/var/lib/sidetone");
+    assert_eq!(told.loads().data_dir.to_str(), Some("/var/lib/sidetone"));
 }

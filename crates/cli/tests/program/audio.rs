@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sidetone_simulator::voice;
 
 use crate::deepgram::{Gate, Recorded, Recorder, emulated};
@@ -27,16 +28,20 @@ async fn sent(recorder: &Recorder) -> Recorded {
     connections.remove(0)
 }
 
-/// Plays frames of (timestamp, samples, byte) on one track, and gives what came out.
-async fn relayed(serve: &Serve, recorder: &Recorder, frames: &[(u64, usize, u8)]) -> Vec<u8> {
-    let mut stream = connected(serve, &["inbound"]).await;
+/// Plays frames of (timestamp, samples, byte) on the one track of a call: the call's events, once
+/// it was seen that this came out, as stretches of (samples, byte).
+async fn check_relayed(frames: &[(u64, usize, u8)], expected: &[(usize, u8)]) -> Vec<Value> {
+    let recorder = Recorder::start().await;
+    let serve = serve().deepgram(&recorder.url).start().await;
+    let mut stream = connected(&serve, &["inbound"]).await;
     for (timestamp_ms, samples, byte) in frames {
         stream
             .media("inbound", *timestamp_ms, &vec![*byte; *samples])
             .await;
     }
     stream.stop(1).await;
-    sent(recorder).await.audio
+    check(&sent(&recorder).await.audio, expected);
+    ended(&serve, &call_sid(1)).await
 }
 
 /// A stream whose call has its connection to Deepgram: its audio is sent as it comes.
@@ -72,8 +77,6 @@ fn check(found: &[u8], expected: &[(usize, u8)]) {
 
 #[tokio::test]
 async fn a_step_of_up_to_40_ms_is_wobble_and_a_longer_one_is_silence() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
     let frames = [
         (5, 160, 1),
         (26, 160, 2),
@@ -81,9 +84,8 @@ async fn a_step_of_up_to_40_ms_is_wobble_and_a_longer_one_is_silence() {
         (105, 80, 4),
         (215, 160, 5),
     ];
-    let audio = relayed(&serve, &recorder, &frames).await;
-    check(
-        &audio,
+    let events = check_relayed(
+        &frames,
         &[
             (160, 1),
             (160, 2),
@@ -92,8 +94,8 @@ async fn a_step_of_up_to_40_ms_is_wobble_and_a_longer_one_is_silence() {
             (1120, 0xFF),
             (160, 5),
         ],
-    );
-    let events = ended(&serve, &call_sid(1)).await;
+    )
+    .await;
     let call = &events.last().unwrap()["data"];
     assert_eq!(call["audio"]["inbound"]["gap_ms"], 140);
     assert_eq!(call["audio"]["inbound"]["frames"], 5);
@@ -102,16 +104,15 @@ async fn a_step_of_up_to_40_ms_is_wobble_and_a_longer_one_is_silence() {
 
 #[tokio::test]
 async fn ten_seconds_without_frames_are_ten_seconds_of_silence() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
-    let audio = relayed(&serve, &recorder, &[(57, 160, 1), (10_077, 160, 2)]).await;
-    check(&audio, &[(160, 1), (80_000, 0xFF), (160, 2)]);
+    check_relayed(
+        &[(57, 160, 1), (10_077, 160, 2)],
+        &[(160, 1), (80_000, 0xFF), (160, 2)],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn late_audio_is_sent_late_and_later_holes_are_the_shorter_for_it() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
     let frames = [
         (5, 1600, 1),
         (105, 160, 2),
@@ -120,9 +121,8 @@ async fn late_audio_is_sent_late_and_later_holes_are_the_shorter_for_it() {
         (325, 160, 5),
         (345, 160, 6),
     ];
-    let audio = relayed(&serve, &recorder, &frames).await;
-    check(
-        &audio,
+    check_relayed(
+        &frames,
         &[
             (1600, 1),
             (160, 2),
@@ -132,13 +132,12 @@ async fn late_audio_is_sent_late_and_later_holes_are_the_shorter_for_it() {
             (160, 5),
             (160, 6),
         ],
-    );
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn digital_silence_that_arrives_is_relayed_like_any_audio() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
     let frames = [
         (5, 160, 0xFF),
         (25, 160, 0x7F),
@@ -146,11 +145,11 @@ async fn digital_silence_that_arrives_is_relayed_like_any_audio() {
         (65, 160, 0x7E),
         (85, 160, 1),
     ];
-    let audio = relayed(&serve, &recorder, &frames).await;
-    check(
-        &audio,
+    check_relayed(
+        &frames,
         &[(160, 0xFF), (160, 0x7F), (160, 0xFE), (160, 0x7E), (160, 1)],
-    );
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -224,8 +223,6 @@ async fn a_track_that_falls_silent_holds_the_other_up_for_300_ms_only() {
 
 #[tokio::test]
 async fn a_clock_that_jumps_moves_no_audio_and_is_told() {
-    let recorder = Recorder::start().await;
-    let serve = serve().deepgram(&recorder.url).start().await;
     let hour = 3_600_000;
     let frames = [
         (57, 160, 1),
@@ -233,9 +230,7 @@ async fn a_clock_that_jumps_moves_no_audio_and_is_told() {
         (hour + 97, 160, 3),
         (117, 160, 4),
     ];
-    let audio = relayed(&serve, &recorder, &frames).await;
-    check(&audio, &[(160, 1), (160, 2), (160, 3), (160, 4)]);
-    let events = ended(&serve, &call_sid(1)).await;
+    let events = check_relayed(&frames, &[(160, 1), (160, 2), (160, 3), (160, 4)]).await;
     let gaps: Vec<_> = events
         .iter()
         .filter(|e| e["type"] == "audio.gap")

@@ -17,29 +17,11 @@ async fn a_callback_that_a_stream_stopped_ends_it_and_completed_ends_the_call() 
     let mut completed = Stream::start(&ws, 2, 2, &["inbound"]).await;
     event(&serve, &call_sid(1), "call.started").await;
     event(&serve, &call_sid(2), "call.started").await;
-    assert_eq!(
-        stream_status(&serve, 1, 9, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        stream_status(&serve, 2, 2, "stream-started")
-            .post()
-            .await
-            .status,
-        204
-    );
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
+    stream_status(&serve, 1, 9, "stream-stopped").taken().await;
+    stream_status(&serve, 2, 2, "stream-started").taken().await;
+    stream_status(&serve, 1, 1, "stream-stopped").taken().await;
     let status = call_status(&serve, 2, "completed").field("SipResponseCode", "200");
-    assert_eq!(status.post().await.status, 204);
+    status.taken().await;
     assert!(stopped.socket.closed().await.is_some());
     assert!(completed.socket.closed().await.is_some());
     ended(&serve, &call_sid(1)).await;
@@ -67,7 +49,7 @@ async fn what_became_of_a_call_is_the_reason_of_its_end() {
     for (call, (status, _)) in (1..).zip(outcomes) {
         streams.push(Stream::start(&serve.ws("/twilio"), call, call, &["inbound"]).await);
         event(&serve, &call_sid(call), "call.started").await;
-        assert_eq!(call_status(&serve, call, status).post().await.status, 204);
+        call_status(&serve, call, status).taken().await;
     }
     for (call, (_, reason)) in (1..).zip(outcomes) {
         assert_eq!(end_reason(&serve, call).await, reason);
@@ -84,14 +66,8 @@ async fn an_unproved_callback_is_not_believed_while_media_comes() {
         c["audio"]["inbound"]["frames"] == 2
     })
     .await;
-    assert_eq!(call_status(&serve, 1, "completed").post().await.status, 204);
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
+    call_status(&serve, 1, "completed").taken().await;
+    stream_status(&serve, 1, 1, "stream-stopped").taken().await;
     assert_eq!(rejected_for(&serve, "unproved_callback").await, 2.0);
     stream.play("inbound", 97, &[8; 160]).await;
     recorder
@@ -106,14 +82,8 @@ async fn an_unproved_callback_is_not_believed_while_media_comes() {
 #[tokio::test]
 async fn callbacks_for_a_call_that_is_not_here_are_taken_in_silence() {
     let serve = serve().start().await;
-    assert_eq!(call_status(&serve, 1, "completed").post().await.status, 204);
-    assert_eq!(
-        stream_status(&serve, 1, 1, "stream-stopped")
-            .post()
-            .await
-            .status,
-        204
-    );
+    call_status(&serve, 1, "completed").taken().await;
+    stream_status(&serve, 1, 1, "stream-stopped").taken().await;
     assert_eq!(
         get(&serve, "/api/v1/calls").await.1["items"]
             .as_array()
@@ -130,7 +100,7 @@ async fn what_twilio_says_of_a_call_is_an_event_once() {
     let stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
     event(&serve, &call_sid(1), "call.started").await;
     for status in ["ringing", "in-progress", "in-progress"] {
-        assert_eq!(call_status(&serve, 1, status).post().await.status, 204);
+        call_status(&serve, 1, status).taken().await;
     }
     let answered = event(&serve, &call_sid(1), "call.answered").await;
     assert_eq!(answered["data"]["sip_code"], serde_json::Value::Null);

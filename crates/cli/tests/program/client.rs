@@ -123,9 +123,7 @@ async fn after_a_reconnect_times_are_of_the_call_and_nothing_final_comes_again()
     let deepgram = Scripted::start().await;
     let serve = serve().deepgram(&deepgram.url).start().await;
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    for n in 0..5 {
-        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
-    }
+    stream.sound(5).await;
     let mut first = deepgram.accept().await;
     first.hear(8000).await;
     let mut reader = subscriber(&serve, &call_sid(1)).await;
@@ -246,6 +244,27 @@ async fn latest_and_numbers_are_waited_for() {
     }
     // This one waits on; the gateway's end is the end of its wait.
     other.0.close(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_the_calls_of_a_number_the_newest_live_one_is_read() {
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let mut calls = Vec::new();
+    for call in 1..=3 {
+        let mut stream = Stream::connected(&serve.ws("/twilio"), call).await;
+        stream
+            .say_start(call, &["inbound"], r#"{"to":"+15005550006"}"#)
+            .await;
+        stream.media("inbound", 20, &[0x55; 160]).await;
+        calls.push((stream, deepgram.accept().await));
+    }
+    let (newest, connection) = calls.pop().unwrap();
+    tokio::join!(newest.stop(3), connection.finish(&[METADATA]));
+    ended(&serve, &call_sid(3)).await;
+    let mut reader = subscriber(&serve, "+15005550006").await;
+    let (_stream, wanted) = &mut calls[1];
+    subscribed(wanted, &mut [&mut reader]).await;
 }
 
 #[tokio::test]

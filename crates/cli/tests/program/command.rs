@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
-use crate::serve::Lines;
+use crate::serve::{Lines, soon};
 
 /// A conversation of the demonstration takes most of a minute.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -92,7 +92,7 @@ impl Command {
     fn running(self, mut child: Child, stdout: Lines) -> Running {
         let stderr = Lines::of(child.stderr.take().unwrap());
         Running {
-            _child: child,
+            child,
             _command: self,
             stdout,
             stderr,
@@ -126,8 +126,21 @@ impl Command {
 
 /// A process that is killed when this is dropped.
 pub(crate) struct Running {
-    _child: Child,
+    child: Child,
     _command: Command,
     pub(crate) stdout: Lines,
     pub(crate) stderr: Lines,
+}
+
+impl Running {
+    /// Sends SIGTERM, and gives the exit code once it has ended.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().expect("it runs");
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        soon("the end of the command", self.child.wait())
+            .await
+            .unwrap()
+            .code()
+    }
 }

@@ -167,9 +167,7 @@ async fn a_connection_that_breaks_is_made_again_and_no_word_comes_twice() {
     let deepgram = Scripted::start().await;
     let serve = serve().deepgram(&deepgram.url).start().await;
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    for n in 0..5 {
-        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
-    }
+    stream.sound(5).await;
     let mut first = deepgram.accept().await;
     first.hear(8000).await;
     first.say(results(0, 0, 600, "one two", true)).await;

@@ -16,9 +16,7 @@ pub(crate) fn path(query: &str) -> String {
 /// A call with its connection to Deepgram, and enough audio for two seconds of transcripts.
 pub(crate) async fn live_call(serve: &Serve, deepgram: &Scripted) -> (Stream, Connection) {
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    for n in 0..10 {
-        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
-    }
+    stream.sound(10).await;
     let mut connection = deepgram.accept().await;
     connection.hear(16_000).await;
     (stream, connection)

@@ -2,10 +2,12 @@
 
 use sidetone_simulator::voice;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::deepgram::emulated;
-use crate::serve::{Serve, serve, soon};
+use crate::neighbour::Neighbour;
+use crate::scripted::Scripted;
+use crate::serve::{Serve, raise_open_files, serve, soon};
 use crate::twilio::{Stream, call_sid};
 use crate::watching::{call_until, metric, rejected_for};
 use crate::web::{ended, get, words};
@@ -141,6 +143,62 @@ async fn a_thousand_half_open_sockets_cost_a_call_no_word_and_are_closed() {
     }
     soon("the dripping socket's end", dripped).await.unwrap();
     assert_eq!(rejected_for(&serve, "header_timeout").await, 1001.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_idle_sockets_cost_a_call_no_word_and_little_memory() {
+    const SOCKETS: usize = 5000;
+    raise_open_files();
+    let deepgram = Scripted::start().await;
+    let serve = serve().deepgram(&deepgram.url).start().await;
+    let neighbour = Neighbour::start(&serve, &deepgram).await;
+    let upgrade = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let beginnings = [
+        String::new(),
+        "GET /client HTTP/1.1\r\nHost: local".to_owned(),
+        upgrade("/twilio"),
+        upgrade("/client"),
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+    ];
+    let attack = async {
+        let mut idle = Vec::with_capacity(SOCKETS);
+        for n in 0..SOCKETS {
+            // No peer may take the places of the others, so they come as two.
+            let socket = TcpSocket::new_v4().unwrap();
+            let own = if n % 2 == 0 {
+                "127.0.0.2:0"
+            } else {
+                "127.0.0.3:0"
+            };
+            socket.bind(own.parse().unwrap()).unwrap();
+            let mut socket = soon("a socket", socket.connect(serve.address))
+                .await
+                .unwrap();
+            let beginning = &beginnings[n % beginnings.len()];
+            socket.write_all(beginning.as_bytes()).await.unwrap();
+            idle.push(socket);
+        }
+        let open = metric(&serve, "sidetone_connections").await;
+        assert!(open > SOCKETS as f64, "{open} connections");
+        let mib = serve.resident_kib() / 1024;
+        // 20 MiB to begin with, and 20 KiB for each: the buffer that its request is read into.
+        assert!(mib < 160, "{mib} MiB are held");
+        idle
+    };
+    let idle = neighbour.bears(&serve, attack).await;
+    drop(idle);
+    let gone = async {
+        while metric(&serve, "sidetone_connections").await > 10.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    soon("the places of those that have gone", gone).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,19 @@
 //! Those who read a call: pages, Server-Sent Events, WebSockets.
 
+use std::sync::LazyLock;
+
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::serve::{Serve, soon};
 use crate::twilio::Socket;
+
+/// One for all, since each costs what a browser costs to start; every request has a connection of
+/// its own.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+    client.build().unwrap()
+});
 
 /// An answer of the API, read to its end.
 #[derive(Debug)]
@@ -60,7 +69,7 @@ pub(crate) async fn ask(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let mut request = reqwest::Client::new().request(method, serve.http(path));
+    let mut request = CLIENT.request(method, serve.http(path));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -119,7 +128,7 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     pub(crate) async fn open(serve: &Serve, path: &str, headers: &[(&str, &str)]) -> Self {
-        let mut request = reqwest::Client::new()
+        let mut request = CLIENT
             .get(serve.http(path))
             .header("accept", "text/event-stream");
         for (name, value) in headers {

@@ -150,6 +150,12 @@ impl Request<'_> {
         self.header("x-twilio-signature", signature)
     }
 
+    /// Posts it, and sees that it is answered as a callback is.
+    pub(crate) async fn taken(self) {
+        let answer = self.post().await;
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
     pub(crate) async fn post(self) -> Answer {
         let client = reqwest::Client::new();
         let request = client.post(self.serve.http(&self.path)).form(&self.fields);

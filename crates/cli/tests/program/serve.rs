@@ -25,6 +25,18 @@ pub(crate) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::
     }
 }
 
+/// Takes as many open files as the system allows, for a test with thousands of sockets.
+pub(crate) fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    // The gateway, too, which gives every second of its files to those who come.
+    let enough = limit.maximum.is_none_or(|maximum| maximum >= 12_000);
+    assert!(enough, "this test needs 12,000 open files: see ulimit -Hn");
+}
+
 /// What `serve` is started with.
 pub(crate) struct Builder {
     environment: BTreeMap<String, String>,
@@ -110,9 +122,9 @@ impl Builder {
         let mut child = self.spawn(folder.path());
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
-        let line = stderr.wait_for("Listening on http://").await;
+        let line = stderr.wait_for("Listening on http").await;
         // In a log of JSON more follows.
-        let address = line.rsplit("http://").next().unwrap();
+        let address = line.rsplit("://").next().unwrap();
         let address = address.split('"').next().unwrap().parse().unwrap();
         Serve {
             child,

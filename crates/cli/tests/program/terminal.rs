@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::{Outcome, sidetone};
+use crate::command::{Command, Outcome, sidetone};
 use crate::deepgram::Recorder;
 use crate::scripted::{METADATA, Scripted, results};
 use crate::serve::{Serve, serve, soon};
@@ -13,9 +13,7 @@ use crate::web::{ended, get};
 /// A call on which an interim and two finals are said.
 async fn spoken_on(serve: &Serve, deepgram: &Scripted) -> Vec<Value> {
     let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
-    for n in 0..10 {
-        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
-    }
+    stream.sound(10).await;
     let mut connection = deepgram.accept().await;
     connection.hear(16_000).await;
     connection.say(results(0, 0, 1000, "Hello", false)).await;
@@ -35,6 +33,14 @@ async fn has_interim(serve: &Serve) {
     let path = format!("/api/v1/calls/{}/events", call_sid(1));
     let mut reader = crate::readers::EventStream::open(serve, &path, &[]).await;
     while reader.event().await.unwrap()["type"] != "transcript.interim" {}
+}
+
+/// A gateway of its own that a test starts in its own way.
+fn serving(deepgram: &Scripted) -> Command {
+    sidetone(["serve"])
+        .env("DEEPGRAM_API_KEY", "test-key")
+        .env("DEEPGRAM_URL", &deepgram.url)
+        .env("SIDETONE_LISTEN", "127.0.0.1:0")
 }
 
 #[tokio::test]
@@ -77,19 +83,14 @@ async fn off_a_terminal_interims_are_shown_when_asked_for() {
 #[tokio::test]
 async fn on_a_terminal_the_interim_is_rewritten_in_place_and_the_final_stays() {
     let deepgram = Scripted::start().await;
-    let running = sidetone(["serve"])
-        .env("DEEPGRAM_API_KEY", "test-key")
-        .env("DEEPGRAM_URL", &deepgram.url)
-        .env("SIDETONE_LISTEN", "127.0.0.1:0")
+    let running = serving(&deepgram)
         .env("TERM", "xterm")
         .env("NO_COLOR", "1")
         .start_on_terminal();
     let line = running.stdout.wait_for("Listening on http://").await;
     let address = line.rsplit("http://").next().unwrap().trim();
     let mut stream = Stream::start(&format!("ws://{address}/twilio"), 1, 1, &["inbound"]).await;
-    for n in 0..10 {
-        stream.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
-    }
+    stream.sound(10).await;
     let mut connection = deepgram.accept().await;
     connection.say(results(0, 0, 1000, "Hello", false)).await;
     let first = running.stdout.wait_for("Hello").await;
@@ -129,17 +130,13 @@ async fn on_a_terminal_the_interim_is_rewritten_in_place_and_the_final_stays() {
 #[tokio::test]
 async fn a_reader_of_stdout_that_leaves_ends_neither_the_calls_nor_the_log() {
     let deepgram = Scripted::start().await;
-    let running = sidetone(["serve"])
-        .env("DEEPGRAM_API_KEY", "test-key")
-        .env("DEEPGRAM_URL", &deepgram.url)
-        .env("SIDETONE_LISTEN", "127.0.0.1:0")
-        .start_with_stdout_closed();
+    let running = serving(&deepgram).start_with_stdout_closed();
     let line = running.stderr.wait_for("Listening on http://").await;
     let address = line.rsplit("http://").next().unwrap().trim();
     for call in 1..=2 {
         let mut stream =
             Stream::start(&format!("ws://{address}/twilio"), call, call, &["inbound"]).await;
-        stream.media("inbound", 20, &[0x55; 1600]).await;
+        stream.sound(1).await;
         let mut connection = deepgram.accept().await;
         connection.hear(1600).await;
         connection.say(results(0, 0, 200, "hello", true)).await;

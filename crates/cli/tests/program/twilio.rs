@@ -119,6 +119,13 @@ impl Stream {
             .await;
     }
 
+    /// Sends sound on the inbound track, all at once, in so many frames of 200 ms.
+    pub(crate) async fn sound(&mut self, frames: u64) {
+        for n in 0..frames {
+            self.media("inbound", 20 + 200 * n, &[0x55; 1600]).await;
+        }
+    }
+
     /// Plays audio in real time, in frames of 20 ms that begin at `timestamp_ms`; gives the
     /// timestamp after the last one.
     pub(crate) async fn play(&mut self, track: &str, mut timestamp_ms: u64, audio: &[u8]) -> u64 {
