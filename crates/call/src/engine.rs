@@ -244,6 +244,14 @@ impl Engine {
         self.settle(wall);
     }
 
+    /// Twilio's callback says that a stream has stopped. It ends as soon as nothing more comes of
+    /// it, for the callback overtakes what the stream itself still brings.
+    pub fn handle_stream_stopped(&mut self, now: Instant, stream: StreamKey) {
+        if let Some(live) = self.streams.iter_mut().find(|live| live.key == stream) {
+            live.stopped(now);
+        }
+    }
+
     /// Twilio's status callback said what became of the call (`completed`, `busy` ...), or news on
     /// the way (`ringing`, `in-progress`). A status that is said again is no news.
     pub fn handle_call_status(

@@ -15,6 +15,8 @@ use crate::event::EndReason;
 pub(super) enum Closing {
     /// Nobody is there any more.
     Dead,
+    /// Twilio said that the stream has stopped, and nothing more comes of it.
+    Stopped,
     /// Twilio said that the call is over, and the stream did not end by itself.
     CallOver,
     /// The process goes down.
@@ -30,6 +32,7 @@ impl Closing {
                 1001,
                 "nothing was heard of this stream for too long",
             ),
+            Self::Stopped => (EndReason::Stop, 1000, "the stream has stopped"),
             Self::CallOver => (EndReason::Hangup, 1000, "the call is over"),
             Self::GoingDown => (EndReason::Shutdown, 1001, "the server is going down"),
         }
@@ -130,7 +133,7 @@ impl Engine {
         self.end_stream(now, stream, end);
     }
 
-    /// Pings the streams that are silent and closes those that are dead.
+    /// Pings the streams that are silent and closes those that are dead or have stopped.
     pub(super) fn check_streams(&mut self, now: Instant) {
         let mut index = 0;
         while let Some(stream) = self.streams.get_mut(index) {
@@ -142,6 +145,7 @@ impl Engine {
                     index += 1;
                 }
                 Check::Dead => self.close_stream(now, key, Closing::Dead),
+                Check::Stopped => self.close_stream(now, key, Closing::Stopped),
             }
         }
     }

@@ -101,8 +101,6 @@ pub enum StreamEnd {
     Stop,
     /// Its socket closed or broke.
     Disconnected,
-    /// The `stream-stopped` callback.
-    Stopped,
     /// Sidetone closed it for a protocol fault.
     Refused,
 }
@@ -111,7 +109,7 @@ impl StreamEnd {
     /// Why the call ends when this was its last stream.
     pub(super) const fn reason(self) -> EndReason {
         match self {
-            Self::Stop | Self::Stopped => EndReason::Stop,
+            Self::Stop => EndReason::Stop,
             Self::Disconnected => EndReason::Disconnected,
             Self::Refused => EndReason::Error,
         }

@@ -63,7 +63,6 @@ fn a_stream_within_two_seconds_keeps_the_call_live() {
 fn the_reason_is_how_the_last_stream_ended() {
     for (end, reason) in [
         (StreamEnd::Stop, EndReason::Stop),
-        (StreamEnd::Stopped, EndReason::Stop),
         (StreamEnd::Disconnected, EndReason::Disconnected),
         (StreamEnd::Refused, EndReason::Error),
     ] {
@@ -73,6 +72,42 @@ fn the_reason_is_how_the_last_stream_ended() {
         line.check_ended(reason);
         assert_eq!(end_ms(&line), 2_050);
     }
+}
+
+#[test]
+fn a_stream_that_is_said_to_have_stopped_ends_once_nothing_more_comes() {
+    let (mut line, stream) = stereo_call();
+    line.stopped(stream);
+    line.run(ms(99));
+    assert_eq!(line.closed, []);
+    line.run(ms(1));
+    assert_eq!(line.closed, [(stream, 1000)]);
+    line.run_to_end();
+    line.check_ended(EndReason::Stop);
+}
+
+#[test]
+fn what_the_callback_of_a_stopped_stream_overtook_is_heard() {
+    let (mut line, stream) = stereo_call();
+    line.stopped(stream);
+    line.play(stream, &[(Inbound, "a")]);
+    line.end(stream, StreamEnd::Disconnected);
+    line.run_to_end();
+    line.check_words(Inbound, "a@0");
+    line.check_ended(EndReason::Disconnected);
+}
+
+#[test]
+fn a_stream_that_goes_on_after_it_stopped_is_closed_two_seconds_later() {
+    let (mut line, stream) = stereo_call();
+    line.stopped(stream);
+    line.run(ms(50));
+    line.stopped(stream);
+    for _ in 0..39 {
+        line.frame(stream, Inbound, &[0x55; 400]);
+        line.run(ms(50));
+    }
+    assert_eq!(line.closed, [(stream, 1000)]);
 }
 
 #[test]

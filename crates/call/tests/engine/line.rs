@@ -205,6 +205,11 @@ impl Line {
         self.drain();
     }
 
+    pub(crate) fn stopped(&mut self, stream: StreamKey) {
+        self.engine.handle_stream_stopped(self.now, stream);
+        self.drain();
+    }
+
     pub(crate) fn status(&mut self, status: &str) {
         self.engine
             .handle_call_status(self.now, self.wall, status, None);

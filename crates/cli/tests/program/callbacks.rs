@@ -1,9 +1,11 @@
 //! Status callbacks: what they end, what they tell, and when they are not believed.
 
+use sidetone_twilio::signature;
+
 use crate::deepgram::Recorder;
 use crate::requests::{call_status, stream_status};
 use crate::serve::serve;
-use crate::twilio::{Stream, call_sid};
+use crate::twilio::{Socket, Stream, call_sid};
 use crate::watching::{call_until, end_reason, event, rejected_for};
 use crate::web::{ended, events, get, types};
 
@@ -33,6 +35,31 @@ async fn a_callback_that_a_stream_stopped_ends_it_and_completed_ends_the_call() 
     );
     assert_eq!(events[1]["data"]["status"], "completed");
     assert_eq!(events[1]["data"]["sip_code"], 200);
+}
+
+#[tokio::test]
+async fn audio_that_arrived_before_the_callback_that_its_stream_stopped_is_heard() {
+    const TOKEN: &str = "12345678901234567890123456789012";
+    const FRAMES: u64 = 1_500;
+    let recorder = Recorder::start().await;
+    let serve = serve()
+        .deepgram(&recorder.url)
+        .env("TWILIO_AUTH_TOKEN", TOKEN)
+        .start()
+        .await;
+    let url = serve.ws("/twilio");
+    let signed = signature::sign(TOKEN, &url, &[("", ""); 0]);
+    let socket = Socket::connect(&url, &[("x-twilio-signature", &signed)]).await;
+    let mut stream = Stream::on(socket.unwrap(), 1).await;
+    stream.say_start(1, &["inbound"], "{}").await;
+    event(&serve, &call_sid(1), "call.started").await;
+    stream.sound(FRAMES).await;
+    let url = serve.http("/twilio/stream-status");
+    let stopped = stream_status(&serve, 1, 1, "stream-stopped").signed(TOKEN, &url);
+    stopped.taken().await;
+    let call = call_until(&serve, &call_sid(1), |c| c["status"] == "ended").await;
+    assert_eq!(call["end_reason"], "stop");
+    assert_eq!(call["audio"]["inbound"]["frames"], FRAMES);
 }
 
 #[tokio::test]

@@ -82,10 +82,9 @@ impl CallTask {
     }
 
     pub(super) fn stop_stream(&mut self, now: Now, stream_sid: &StreamSid) {
-        let named = |stream: &Stream| stream.stream_sid == *stream_sid && !stream.leaving;
-        if let Some(index) = self.streams.iter().position(named) {
-            self.end_stream(now, index, StreamEnd::Stopped);
-            self.close_stream(index, CloseCode::Normal, String::new());
+        let mut streams = self.streams.iter();
+        if let Some(stream) = streams.find(|stream| stream.stream_sid == *stream_sid) {
+            self.engine.handle_stream_stopped(now.std(), stream.key);
         }
     }
 
