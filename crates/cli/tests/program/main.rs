@@ -47,6 +47,7 @@ mod number;
 mod operations;
 mod phone_faults;
 mod readers_property;
+mod readme;
 mod signatures;
 mod streams;
 mod terminal;
