@@ -9,7 +9,7 @@ use sidetone_audio::{Gap, GapReason, Track};
 use sidetone_deepgram::listen::link;
 
 use crate::event::{
-    AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EventData, ProviderState, Status,
+    AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EndReason, EventData, ProviderState, Status,
 };
 
 mod clock;
@@ -278,6 +278,13 @@ impl Engine {
         if let Some(told) = told {
             self.life.told(now, told);
         }
+        self.settle(wall);
+    }
+
+    /// Sidetone itself had the call ended (hung up, transferred): with its last stream it is over,
+    /// for this reason. A stream that has not ended by itself after 2 s is closed.
+    pub fn handle_ordered_end(&mut self, now: Instant, wall: Timestamp, reason: EndReason) {
+        self.life.ordered(now, reason);
         self.settle(wall);
     }
 

@@ -15,8 +15,8 @@ pub(super) enum Life {
     Pending,
     /// There is a stream.
     Streaming {
-        /// What Twilio said the call came to, and until when it lets streams end by themselves.
-        told: Option<(EndReason, Instant)>,
+        /// What the call is said to have come to.
+        told: Option<Told>,
     },
     /// The last stream has ended, and another one may come.
     Lingering { until: Instant, reason: EndReason },
@@ -24,6 +24,24 @@ pub(super) enum Life {
     Finishing { reason: EndReason },
     /// All is said.
     Ended,
+}
+
+/// What a call is said to have come to while it has streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    reason: EndReason,
+    by: By,
+    /// Until then streams may end by themselves.
+    until: Instant,
+}
+
+/// Who says that a call is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// Twilio's callback.
+    Twilio,
+    /// Sidetone, which had it ended.
+    Order,
 }
 
 impl Life {
@@ -40,10 +58,11 @@ impl Life {
     /// The last stream has ended, for `reason`.
     pub(super) fn last_stream_ended(&mut self, now: Instant, reason: EndReason) {
         *self = match *self {
-            Self::Streaming {
-                told: Some((told, _)),
-            } => Self::Finishing {
-                reason: combined(reason, told),
+            Self::Streaming { told: Some(told) } => Self::Finishing {
+                reason: match told.by {
+                    By::Twilio => combined(reason, told.reason),
+                    By::Order => told.reason,
+                },
             },
             _ => Self::Lingering {
                 until: now + LINGER,
@@ -55,7 +74,13 @@ impl Life {
     /// Twilio said what the call came to.
     pub(super) fn told(&mut self, now: Instant, told: EndReason) {
         match self {
-            Self::Streaming { told: said @ None } => *said = Some((told, now + LINGER)),
+            Self::Streaming { told: said @ None } => {
+                *said = Some(Told {
+                    reason: told,
+                    by: By::Twilio,
+                    until: now + LINGER,
+                });
+            }
             Self::Lingering { reason, .. } => {
                 *self = Self::Finishing {
                     reason: combined(*reason, told),
@@ -63,6 +88,21 @@ impl Life {
             }
             Self::Finishing { reason } => *reason = combined(*reason, told),
             Self::Pending | Self::Streaming { told: Some(_) } | Self::Ended => {}
+        }
+    }
+
+    /// Sidetone had the call ended: its streams end now, and no other one comes.
+    pub(super) fn ordered(&mut self, now: Instant, reason: EndReason) {
+        match self {
+            Self::Streaming { told } => {
+                *told = Some(Told {
+                    reason,
+                    by: By::Order,
+                    until: now + LINGER,
+                });
+            }
+            Self::Lingering { .. } => *self = Self::Finishing { reason },
+            Self::Pending | Self::Finishing { .. } | Self::Ended => {}
         }
     }
 
@@ -77,7 +117,7 @@ impl Life {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Streaming {
-                told: Some((_, until)),
+                told: Some(Told { until, .. }),
             }
             | Self::Lingering { until, .. } => Some(until),
             Self::Pending

@@ -145,6 +145,32 @@ fn a_stream_that_never_says_stop_is_closed_two_seconds_after_completed() {
 }
 
 #[test]
+fn a_call_that_sidetone_had_ended_is_over_with_its_stream_for_that_reason() {
+    for reason in [EndReason::Hangup, EndReason::Transferred] {
+        let (mut line, stream) = stereo_call();
+        line.order_end(reason);
+        line.run(ms(100));
+        line.end(stream, StreamEnd::Stop);
+        line.run(ms(200));
+        line.check_ended(reason);
+        line.status("completed");
+        line.check_ended(reason);
+    }
+}
+
+#[test]
+fn a_stream_that_outlives_the_order_to_end_is_closed_after_two_seconds() {
+    let (mut line, stream) = stereo_call();
+    line.order_end(EndReason::Transferred);
+    line.run(ms(1_999));
+    assert_eq!(line.closed, []);
+    line.run(ms(1));
+    assert_eq!(line.closed, [(stream, 1000)]);
+    line.run_to_end();
+    line.check_ended(EndReason::Transferred);
+}
+
+#[test]
 fn what_twilio_says_of_the_end_is_the_reason() {
     for (status, reason) in [
         ("completed", EndReason::Hangup),

@@ -216,6 +216,11 @@ impl Line {
         self.drain();
     }
 
+    pub(crate) fn order_end(&mut self, reason: EndReason) {
+        self.engine.handle_ordered_end(self.now, self.wall, reason);
+        self.drain();
+    }
+
     pub(crate) fn shut_down(&mut self) {
         self.engine.handle_shutdown(self.now, self.wall);
         self.drain();
