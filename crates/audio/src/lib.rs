@@ -1,4 +1,4 @@
-//! Telephony audio: G.711 mu-law, track timelines, stereo interleaving, WAV files.
+//! Telephony audio: G.711 mu-law, track timelines, stereo interleaving, playout, WAV files.
 //!
 //! Everything here is a plain value: no runtime, no clock, no serialization. All audio is 8 kHz
 //! mu-law, one byte a sample; positions are sample counts.
@@ -23,8 +23,12 @@
 //! assert_eq!(samples[..4], [0x2A, 0xFF, 0x2A, 0xFF]);
 //! assert_eq!(interleaver.call_time(Track::Inbound.index(), 80), 80);
 //! ```
+//!
+//! The way back is a [`Playout`](playout::Playout): it paces what is said into a call and knows how
+//! much of it was heard.
 
 mod interleaver;
+pub mod playout;
 mod timeline;
 pub mod ulaw;
 pub mod wav;
