@@ -38,7 +38,10 @@ pub struct Placement {
 ///
 /// Twilio's timestamps are clock readings and no sample counts: they wobble by a few ms and may
 /// drift against the samples. So a frame stands where the track's samples end unless its
-/// timestamp is more than 40 ms off; then the timestamp is believed, within reason.
+/// timestamp is more than 40 ms off; then the timestamp is believed, within reason. What comes of
+/// drift and of single frames that are missing adds up to that: a frame whose timestamp follows
+/// the former one's is let go on to 50 ms, so that the silence falls where something is missing
+/// and not into the middle of a word.
 ///
 /// | step from the samples | is | the frame stands |
 /// |---|---|---|
@@ -74,7 +77,7 @@ impl Timeline {
             None => Clock::begin_at(self.beginning(timestamp_ms, arrival), timestamp_ms),
         };
         let placement = clock.place(timestamp_ms, arrival);
-        clock.advance(placement.at, len);
+        clock.advance(timestamp_ms, placement.at, len);
         self.clocks[index] = Some(clock);
         placement
     }
@@ -108,6 +111,10 @@ impl Timeline {
 /// The largest step that is wobble: 40 ms. Measured wobble is 1 to 2 ms; a lost frame is 20 ms.
 const WOBBLE: u64 = 40 * SAMPLES_PER_MS;
 
+/// A frame whose timestamp is no further from where the former one's leads goes on with it: 10 ms,
+/// half a frame.
+const JITTER: u64 = 10 * SAMPLES_PER_MS;
+
 /// How far the arrival clock may be off and still bear out a timestamp: 5 s.
 const AGREEMENT: u64 = 5_000 * SAMPLES_PER_MS;
 
@@ -128,6 +135,8 @@ struct Clock {
     cursor: u64,
     /// The furthest end of any frame.
     end: u64,
+    /// Where the timestamp of the last frame leads: that of a frame which follows it.
+    next: i128,
 }
 
 impl Clock {
@@ -137,6 +146,7 @@ impl Clock {
             start: at,
             cursor: at,
             end: at,
+            next: at.into(),
         }
     }
 
@@ -154,8 +164,10 @@ impl Clock {
             self.cursor
         };
         let step = step_from(expected);
+        let goes_on = exact.abs_diff(self.next) <= JITTER.into();
+        let tolerance = if goes_on { WOBBLE + JITTER } else { WOBBLE };
         let position = in_call(exact);
-        if step <= WOBBLE {
+        if step <= tolerance {
             Placement {
                 at: expected,
                 hole: 0,
@@ -193,9 +205,10 @@ impl Clock {
         }
     }
 
-    fn advance(&mut self, at: u64, len: usize) {
+    fn advance(&mut self, timestamp_ms: u64, at: u64, len: usize) {
         self.cursor = at.saturating_add(len as u64);
         self.end = self.end.max(self.cursor);
+        self.next = self.exact_position(timestamp_ms) + len as i128;
     }
 
     /// Where `timestamp_ms` stands by this clock.

@@ -123,6 +123,27 @@ fn a_step_of_40_ms_is_wobble_and_one_of_41_ms_is_a_hole() {
 }
 
 #[test]
+fn what_single_missing_frames_add_up_to_is_filled_where_one_is_missing() {
+    let mut line = Line::begun();
+    let mut filled = Vec::new();
+    let mut frame = 0;
+    for part in 0..6 {
+        for in_part in 0..50 {
+            frame += 1;
+            let wobble = [0, 1, 2, 1][in_part % 4];
+            // Before each part, a frame was not sent.
+            let hole = line.frame(99 + wobble + 20 * (frame + part + 1)).hole;
+            if hole > 0 {
+                filled.push((part, in_part, hole / SAMPLES_PER_MS));
+            }
+        }
+    }
+    let places: Vec<_> = filled.iter().map(|(part, at, _)| (*part, *at)).collect();
+    assert_eq!(places, [(2, 0), (5, 0)], "{filled:?}");
+    assert!(filled.iter().all(|(.., hole_ms)| hole_ms.abs_diff(60) <= 2));
+}
+
+#[test]
 fn a_step_of_10_s_is_a_hole_whatever_the_arrival_clock_says() {
     let hole = Placement {
         hole: ms(10_000),
@@ -231,8 +252,8 @@ fn slow_drift_is_followed_quietly() {
             let timestamp_ms = frame * frame_us / 1_000;
             let placement = line.frame(100 + timestamp_ms);
             assert_eq!(placement.gap, None, "{drift}");
-            assert!(placement.hole <= ms(42), "{drift}");
-            assert!(placement.at.abs_diff(ms(timestamp_ms)) <= ms(41), "{drift}");
+            assert!(placement.hole <= ms(52), "{drift}");
+            assert!(placement.at.abs_diff(ms(timestamp_ms)) <= ms(51), "{drift}");
         }
     }
 }
