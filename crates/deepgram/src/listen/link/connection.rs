@@ -24,7 +24,6 @@ pub(super) struct Connection {
     last_sent: Option<Instant>,
     /// When a message or a pong was last heard.
     last_heard: Instant,
-    last_message: Option<Instant>,
     next_ping: Instant,
     unanswered: Option<Unanswered>,
 }
@@ -90,7 +89,6 @@ impl Connection {
             pace: (duration_of(backlog) >= SMALL_BACKLOG).then_some(pace),
             last_sent: None,
             last_heard: now,
-            last_message: None,
             next_ping: now + PING_INTERVAL,
             unanswered: None,
         }
@@ -127,7 +125,6 @@ impl Connection {
 
     pub(super) fn message_heard(&mut self, now: Instant) {
         self.last_heard = now;
-        self.last_message = Some(now);
         self.unanswered = None;
     }
 
@@ -143,9 +140,10 @@ impl Connection {
         self.next_ping = now;
     }
 
-    /// Whether this connection was good enough to count as a new beginning for the back-off.
+    /// Whether this connection was good enough to count as a new beginning for the back-off. One
+    /// that only complained was not, however often it is made again.
     pub(super) fn was_sound(&self, now: Instant) -> bool {
-        self.last_message.is_some() || now - self.opened >= LONG_LIFE
+        self.was_fruitful || now - self.opened >= LONG_LIFE
     }
 
     /// Why the connection has to be replaced, when it has to.

@@ -181,9 +181,10 @@ impl Hearing {
     /// that is written in one, its last digits. Said twice by the speaker, the second one ends
     /// later.
     fn is_repeat(&self, word: &Word) -> bool {
+        let about_there = samples_in(WORD_TOLERANCE + WINDOW_TOLERANCE);
         let is_rest_of_last_word = || {
             word.start < self.boundary
-                && word.end <= self.boundary.saturating_add(samples_in(WORD_TOLERANCE))
+                && word.end <= self.boundary.saturating_add(about_there)
                 && self
                     .last_word
                     .as_ref()

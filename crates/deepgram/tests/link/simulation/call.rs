@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sidetone_audio::SAMPLES_PER_MS;
+use sidetone_audio::{SAMPLES_PER_MS, ulaw};
 use sidetone_deepgram::listen::link::{Event, Input, ListenLink, Output};
 use sidetone_deepgram::listen::message::{CLOSE_STREAM, ServerMessage};
 
+use super::conduct::Conduct;
 use super::judge::{Hearing, Judge};
 use super::plan::{Answer, Fate, Lot, Plan};
 use super::recogniser::{Manner, Recogniser};
@@ -41,17 +42,6 @@ enum Belief {
     Gone,
 }
 
-/// How a connection is sent its audio.
-struct Sending {
-    since: Instant,
-    /// Source position of its first sample.
-    from: u64,
-    /// What waited when it opened; `None` while it opens.
-    backlog: Option<Duration>,
-    /// Samples sent to it.
-    sent: u64,
-}
-
 /// A connection that is up at Deepgram's end.
 struct Up {
     generation: u32,
@@ -76,19 +66,19 @@ struct Line {
     up: Option<Up>,
     /// Whether there was someone at the other end of the connection that the link closed last.
     was_up: bool,
-    sending: Sending,
+    conduct: Conduct,
     hearing: Hearing,
     judges: Vec<Judge>,
     /// Samples given to the link.
     given: u64,
-    /// Samples sent that were sent before.
-    sent_again: u64,
-    /// Up to where audio was sent on any connection.
-    reached: u64,
     metadata: usize,
     gaps: usize,
     /// Where a connection began last because what lies before it was given up.
     edge: Option<u64>,
+    /// Whether Deepgram refused for good.
+    is_failed: bool,
+    /// Until when nothing is given up, once the call is over.
+    wait_until: Option<Instant>,
     /// When the link has to have finished, once the call is over.
     finish_by: Option<Instant>,
     finished: bool,
@@ -113,23 +103,18 @@ pub(super) fn run(mut plan: Plan, is_traced: bool) -> Outcome {
         belief: Belief::Gone,
         up: None,
         was_up: false,
-        sending: Sending {
-            since: start,
-            from: 0,
-            backlog: None,
-            sent: 0,
-        },
+        conduct: Conduct::new(plan.config, start),
         hearing: Hearing {
             jitter: 0,
             begins: 0,
         },
         judges: speech.iter().map(Judge::new).collect(),
         given: 0,
-        sent_again: 0,
-        reached: 0,
         metadata: 0,
         gaps: 0,
         edge: None,
+        is_failed: false,
+        wait_until: None,
         finish_by: None,
         finished: false,
         outcome: Outcome {
@@ -170,6 +155,7 @@ impl Line {
         let last = self.now + Duration::from_secs(90);
         self.finish_by = Some(self.now);
         self.extend_finish();
+        self.wait_until = self.finish_by.map(|by| by.min(last));
         self.give(Input::Finish);
         while !self.finished {
             let finish_by = self.finish_by.expect("set above").min(last);
@@ -178,10 +164,6 @@ impl Line {
         }
         // What is on its way to a link that has finished changes nothing.
         self.run_until(last + Duration::from_secs(30));
-        self.count_sent_again();
-        let budget = samples(Duration::from_secs(120)) + self.given / 4;
-        let lead = SILENT_FRAME * u64::from(self.outcome.connections);
-        assert!(self.sent_again <= budget + lead, "too much was sent again");
         assert!(self.metadata <= 1, "the last Metadata only");
         self.outcome.missing = self.judges.iter().map(Judge::conclude).sum();
     }
@@ -203,6 +185,7 @@ impl Line {
         self.now = self
             .next_at()
             .expect("a link that has not finished waits for something");
+        self.conduct.check(self.now);
         match self.agenda.first_entry() {
             Some(entry) if entry.key().0 == self.now => {
                 let doing = entry.remove();
@@ -215,10 +198,15 @@ impl Line {
     fn act(&mut self, doing: Doing) {
         match doing {
             Doing::Answer(generation, lot) => self.answer(generation, lot),
-            Doing::Say(generation, text) => self.give(Input::Text {
-                generation,
-                text: &text,
-            }),
+            Doing::Say(generation, text) => {
+                if generation == self.generation {
+                    self.conduct.answered();
+                }
+                self.give(Input::Text {
+                    generation,
+                    text: &text,
+                });
+            }
             Doing::Pong(generation) => self.give(Input::Pong { generation }),
             Doing::Meet(generation, fate) => self.meet(generation, fate),
             Doing::Close(generation, code, reason) => self.give(Input::Closed {
@@ -233,7 +221,6 @@ impl Line {
     fn answer(&mut self, generation: u32, lot: Lot) {
         self.trace(|| format!("{generation}: {:?}", lot.answer));
         match lot.answer {
-            Answer::Never => {}
             Answer::Reset => self.give(Input::Closed {
                 generation,
                 code: None,
@@ -242,12 +229,25 @@ impl Line {
             Answer::Refuse {
                 status,
                 retry_after,
-            } => self.give(Input::Refused {
+            } => {
+                self.conduct.refused(retry_after);
+                self.give(Input::Refused {
+                    generation,
+                    status,
+                    words: "No.",
+                    retry_after,
+                });
+            }
+            Answer::Hang => self.give(Input::Closed {
                 generation,
-                status,
-                words: "No.",
-                retry_after,
+                code: None,
+                reason: "Deepgram did not answer within 10 s",
             }),
+            Answer::TooLate => {
+                let is_awaited = (self.generation, self.belief) == (generation, Belief::Dialing);
+                assert!(!is_awaited, "it is waited for too long");
+                self.open(generation, lot.fate);
+            }
             Answer::Open => self.open(generation, lot.fate),
         }
     }
@@ -262,7 +262,11 @@ impl Line {
             return;
         }
         let config = self.plan.config;
-        let manner = Manner::random(config.interim_results, &mut self.plan.dice);
+        let manner = Manner::random(
+            config.interim_results,
+            self.plan.weather.is_slow,
+            &mut self.plan.dice,
+        );
         let recogniser = Recogniser::new(config.channels, manner, self.plan.dice.fork());
         self.up = Some(Up {
             generation,
@@ -270,38 +274,30 @@ impl Line {
             is_mute: false,
             last_said: vec![self.now; config.channels],
         });
-        self.count_sent_again();
-        self.sending = Sending {
-            since: self.now,
-            from: 0,
-            backlog: None,
-            sent: 0,
-        };
+        self.conduct.opens(self.now);
         self.outcome.connections += 1;
         if let Some((life, fate)) = fate {
             self.after(life, Doing::Meet(generation, fate));
         }
         let gaps = self.gaps;
         self.give(opened);
-        // Where it begins was decided when it opened.
-        self.sending.from = self.given - samples(self.link.behind()) - self.sending.sent;
-        self.sending.backlog = Some(time(self.given - self.sending.from));
+        let waiting = samples(self.link.behind());
+        let (from, is_edge) = self.conduct.opened(self.given, waiting, self.gaps > gaps);
         self.hearing = Hearing {
             jitter: manner.jitter,
-            begins: self.sending.from + manner.deaf,
+            begins: from + manner.deaf,
         };
         // Where audio was given up there is nothing before it to run up with.
-        let fills_window = time(self.given - self.sending.from) + ms(60) >= config.replay_window;
-        if self.gaps > gaps || fills_window || self.sending.from >= self.reached {
-            self.edge = Some(self.sending.from);
+        if is_edge {
+            self.edge = Some(from);
         }
-        if self.edge == Some(self.sending.from) {
-            let unclear = self.sending.from..self.hearing.begins;
+        if self.edge == Some(from) {
+            let unclear = from..self.hearing.begins;
             let judges = self.judges.iter_mut();
             judges.for_each(|judge| judge.begin(unclear.clone()));
         }
         self.trace(|| {
-            let from = self.sending.from / SAMPLES_PER_MS;
+            let from = from / SAMPLES_PER_MS;
             format!("{generation}: open, hears from {from} ms, {manner:?}")
         });
     }
@@ -323,18 +319,26 @@ impl Line {
             });
         }
         self.trace(|| format!("{generation}: {fate:?}"));
+        if matches!(fate, Fate::Deaf | Fate::Blocked) {
+            self.conduct.goes_deaf(self.now);
+        }
         match fate {
             Fate::Deaf | Fate::Mute => {}
             Fate::Dropped => self.act(Doing::Close(generation, Some(1011), "net0000")),
-            Fate::DroppedWithGhosts => self.act(Doing::Close(generation, None, "reset by peer")),
+            Fate::DroppedWithGhosts => {
+                self.after(ms(700), Doing::Pong(generation));
+                self.after(ms(800), Doing::Close(generation, Some(1000), ""));
+                self.act(Doing::Close(generation, None, "reset by peer"));
+            }
             Fate::Blocked => {
                 let reason = "Deepgram has taken no audio for 5 s";
                 self.after(ms(5_000), Doing::Close(generation, None, reason));
             }
-            Fate::Garbled => self.act(Doing::Say(
-                generation,
-                r#"{"type":"Results","ch"#.to_owned(),
-            )),
+            Fate::Garbled => {
+                let garbled = r#"{"type":"Results","ch"#.to_owned();
+                self.act(Doing::Say(generation, garbled));
+                assert!(self.belief != Belief::Open, "it may have been a final");
+            }
         }
     }
 
@@ -352,6 +356,9 @@ impl Line {
         }
         if let Some(due) = self.link.poll_timeout() {
             assert!(due > self.now, "what is due was done");
+            if self.belief == Belief::Gone {
+                self.conduct.waits(due);
+            }
         }
     }
 
@@ -362,13 +369,18 @@ impl Line {
                 Output::Connect { generation } => {
                     self.generation = generation;
                     self.belief = Belief::Dialing;
+                    self.is_failed = false;
+                    self.conduct.asked(self.now);
                     let at = self.now - self.start;
                     let lot = self.plan.weather.lot(at, &mut self.plan.dice);
                     self.after(lot.delay, Doing::Answer(generation, lot));
                 }
                 Output::SendAudio { generation, audio } => {
                     self.check_open(generation);
-                    self.audio_sent(audio.len() as u64 / self.judges.len() as u64);
+                    let samples = audio.len() as u64 / self.judges.len() as u64;
+                    let is_silent = ulaw::is_silent(&audio);
+                    self.conduct
+                        .audio_sent(self.now, samples, is_silent, self.given);
                     if let Some(up) = &mut self.up {
                         let said = up.recogniser.hear(&audio);
                         self.say(said);
@@ -376,6 +388,7 @@ impl Line {
                 }
                 Output::SendText { generation, text } => {
                     self.check_open(generation);
+                    self.conduct.text_sent(self.now, text);
                     if text == CLOSE_STREAM {
                         self.say_last(generation);
                     }
@@ -405,26 +418,6 @@ impl Line {
         assert!(self.belief == Belief::Open, "the connection is open");
     }
 
-    /// Notes what goes out, and that it does not go out too fast.
-    fn audio_sent(&mut self, samples: u64) {
-        let Sending {
-            since,
-            backlog,
-            sent,
-            ..
-        } = &mut self.sending;
-        *sent += samples;
-        let elapsed = self.now - *since;
-        let most = match *backlog {
-            None => SMALL_BACKLOG,
-            Some(backlog) if backlog < SMALL_BACKLOG => backlog + elapsed,
-            Some(_) => elapsed.mul_f64(self.plan.config.replay_rate) + ms(250),
-        };
-        // The block that has just come, and a frame of silence.
-        let most = most + ms(60 + 20);
-        assert!(time(*sent) <= most, "faster than the replay rate");
-    }
-
     /// Lets messages arrive, those of one channel in their order.
     fn say(&mut self, said: Vec<(usize, ServerMessage)>) {
         for (channel, message) in said {
@@ -450,6 +443,10 @@ impl Line {
         let Some(up) = self.up.as_mut().filter(|up| !up.is_mute) else {
             return;
         };
+        if self.plan.weather.withholds_finals(&mut self.plan.dice) {
+            self.after(ms(300), Doing::Close(generation, Some(1000), ""));
+            return;
+        }
         let (said, metadata) = up.recogniser.close();
         self.say(said);
         let last_said = self.up.iter().flat_map(|up| &up.last_said);
@@ -461,7 +458,10 @@ impl Line {
     fn note(&mut self, event: Event) {
         match event {
             Event::Connected { .. } => self.belief = Belief::Open,
-            Event::Disconnected { reason, .. } => {
+            Event::Disconnected {
+                reason, attempt, ..
+            } => {
+                self.conduct.lost(self.now, attempt);
                 self.trace(|| format!("{}: lost: {reason}", self.generation));
                 self.judges.iter().for_each(Judge::lose_connection);
                 let is_called_deaf = reason.contains("does not even answer pings");
@@ -476,6 +476,9 @@ impl Line {
                             .collect();
                         format!("channel {}: {words:?}", transcript.channel)
                     });
+                }
+                if transcript.is_final {
+                    self.conduct.heard(transcript.channel, transcript.end);
                 }
                 self.judges[transcript.channel].hear(&transcript, self.hearing);
             }
@@ -498,21 +501,32 @@ impl Line {
                     let (start, end) = (at / SAMPLES_PER_MS, (at + duration) / SAMPLES_PER_MS);
                     format!("channel {channel}: a gap from {start} to {end} ms")
                 });
+                assert!(
+                    self.conduct.is_opening()
+                        || self.is_failed
+                        || self.wait_until.is_some_and(|until| self.now >= until),
+                    "the last words are given up too early"
+                );
                 self.gaps += 1;
-                self.judges[channel].gap(at..at + duration);
+                let is_last = !self.conduct.is_opening();
+                self.judges[channel].gap(at..at + duration, is_last);
             }
             Event::Finished => {
                 self.trace(|| "finished".to_owned());
                 self.judges.iter().for_each(Judge::lose_connection);
+                self.conduct.ends();
                 self.finished = true;
             }
-            Event::EmptyFinal { channel, .. } | Event::InterimWithdrawn { channel } => {
+            Event::EmptyFinal { channel, end } => {
+                self.conduct.heard(channel, end);
                 self.judges[channel].hear_nothing();
             }
-            Event::Failed { .. }
-            | Event::SpeechStarted { .. }
-            | Event::UtteranceEnded { .. }
-            | Event::Warned { .. } => {}
+            Event::InterimWithdrawn { channel } => self.judges[channel].hear_nothing(),
+            Event::Failed { .. } => {
+                self.is_failed = true;
+                self.conduct.failed(self.now);
+            }
+            Event::SpeechStarted { .. } | Event::UtteranceEnded { .. } | Event::Warned { .. } => {}
         }
     }
 
@@ -521,20 +535,12 @@ impl Line {
     fn extend_finish(&mut self) {
         if let Some(finish_by) = self.finish_by {
             let just_sent = match self.belief {
-                Belief::Open if self.sending.since == self.now => time(self.sending.sent),
+                Belief::Open => self.conduct.sent_at_once(self.now),
                 _ => Duration::ZERO,
             };
             let waiting = (self.link.behind() + just_sent).div_f64(self.plan.config.replay_rate);
             self.finish_by = Some(finish_by.max(self.now + waiting + Duration::from_secs(5)));
         }
-    }
-
-    /// Counts what the newest connection was sent that others had been sent before.
-    fn count_sent_again(&mut self) {
-        let Sending { from, sent, .. } = self.sending;
-        let end = from + sent;
-        self.sent_again += end.min(self.reached).saturating_sub(from);
-        self.reached = self.reached.max(end);
     }
 
     fn after(&mut self, delay: Duration, doing: Doing) {
@@ -557,15 +563,10 @@ impl Line {
     }
 }
 
-fn samples(time: Duration) -> u64 {
+pub(super) fn samples(time: Duration) -> u64 {
     time.as_micros() as u64 / 125
 }
 
-const fn time(samples: u64) -> Duration {
+pub(super) const fn time(samples: u64) -> Duration {
     Duration::from_micros(125 * samples)
 }
-
-/// What is less may be sent at once.
-const SMALL_BACKLOG: Duration = Duration::from_secs(1);
-/// Sent when a connection has no audio to begin with.
-const SILENT_FRAME: u64 = 160;

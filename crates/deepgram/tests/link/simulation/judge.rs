@@ -90,8 +90,12 @@ impl Judge {
         self.passed_on.extend(words);
     }
 
-    pub(super) fn gap(&mut self, span: Range<u64>) {
-        assert!(!span.is_empty(), "a gap has a length");
+    /// A gap is told; it `is_last` when the link gives up what it has not heard.
+    pub(super) fn gap(&mut self, span: Range<u64>, is_last: bool) {
+        let is_missing = |word: &SpokenWord| overlap(&(word.start..word.end), &span);
+        assert!(self.words.iter().any(is_missing), "a gap of mere silence");
+        let ends = |word: &SpokenWord| (word.start..word.end).contains(&(span.end - 1));
+        assert!(!is_last || self.words.iter().any(ends), "a gap too long");
         let again = |gap: &Range<u64>| overlap(gap, &span);
         assert!(!self.gaps.iter().any(again), "a gap is told twice");
         self.gaps.push(span);

@@ -26,7 +26,10 @@ pub(super) enum Answer {
         retry_after: Option<Duration>,
     },
     Reset,
-    Never,
+    /// None, which the socket's owner finds out 10 s later.
+    Hang,
+    /// Like `Open`, when it is waited for no longer.
+    TooLate,
 }
 
 /// What befalls a connection.
@@ -66,12 +69,16 @@ pub(super) struct Weather {
     /// Out of a hundred connections, something befalls so many.
     bad_fates: u64,
     fates: &'static [Fate],
+    /// Whether finals come late and tell little.
+    pub(super) is_slow: bool,
     /// How long a connection lives at most before it meets its fate.
     longest_life: Duration,
     /// When all gets well.
     clears_at: Option<Duration>,
     /// Out of a hundred finals, so many are the last thing that a connection says.
     last_finals: u64,
+    /// Out of a hundred connections that are asked to close, so many tell no finals any more.
+    withheld_finals: u64,
 }
 
 impl Plan {
@@ -79,7 +86,12 @@ impl Plan {
     /// of results.
     pub(super) fn random(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let length = ms(dice.between(4_000, 45_000));
+        let is_wearing = dice.percent(2);
+        let length = if is_wearing {
+            ms(dice.between(150_000, 240_000))
+        } else {
+            ms(dice.between(4_000, 45_000))
+        };
         let config = Config {
             channels: if has_two_channels(seed) { 2 } else { 1 },
             interim_results: has_interims(seed),
@@ -92,7 +104,11 @@ impl Plan {
             let block = dice.below(length.as_millis() as u64 / 60) as usize;
             pauses.push((block, ms(dice.between(200, 14_000))));
         }
-        let weather = Weather::random(length, &mut dice);
+        let weather = if is_wearing {
+            Weather::wearing()
+        } else {
+            Weather::random(length, &mut dice)
+        };
         Self {
             config,
             length,
@@ -131,10 +147,21 @@ impl Weather {
         answers: ANSWERS,
         bad_fates: 0,
         fates: FATES,
+        is_slow: false,
         longest_life: Duration::ZERO,
         clears_at: None,
         last_finals: 0,
+        withheld_finals: 0,
     };
+
+    /// Each connection hears much, tells little and is lost, until no more may be sent again.
+    fn wearing() -> Self {
+        Self {
+            is_slow: true,
+            last_finals: 100,
+            ..Self::CALM
+        }
+    }
 
     fn random(length: Duration, dice: &mut Dice) -> Self {
         let clears_at = dice
@@ -148,7 +175,7 @@ impl Weather {
             14..17 => (70, ANSWERS, 50, DROPS, 15_000),
             // Whatever is sent, nothing is ever heard.
             17 => (0, ANSWERS, 100, BARREN, 0),
-            18 => (30, FINAL_REFUSALS, 50, DROPS, 10_000),
+            18 => (30, RARE_ANSWERS, 50, DROPS, 10_000),
             _ => (30, ANSWERS, 70, FATES, 20_000),
         };
         Self {
@@ -157,15 +184,22 @@ impl Weather {
             answers,
             bad_fates,
             fates,
+            is_slow: false,
             longest_life: ms(longest_life_ms),
             clears_at,
             last_finals: dice.pick(&[0, 0, 30]),
+            withheld_finals: dice.pick(&[0, 0, 20]),
         }
     }
 
     /// Whether a connection is dropped right after a final.
     pub(super) fn drops_after_final(&self, at: Duration, dice: &mut Dice) -> bool {
         !self.is_clear(at) && dice.percent(self.last_finals)
+    }
+
+    /// Whether a connection that is asked to close just closes.
+    pub(super) fn withholds_finals(&self, dice: &mut Dice) -> bool {
+        dice.percent(self.withheld_finals)
     }
 
     fn is_clear(&self, at: Duration) -> bool {
@@ -177,12 +211,16 @@ impl Weather {
         if let Some(lot) = self.script.pop() {
             return lot;
         }
-        let delay = ms(dice.between(20, 1_500));
         let is_clear = self.is_clear(at);
         let answer = if !is_clear && dice.percent(self.bad_answers) {
             dice.pick(self.answers)
         } else {
             Answer::Open
+        };
+        let delay = match answer {
+            Answer::Hang => ms(10_000),
+            Answer::TooLate => ms(dice.between(45_100, 50_000)),
+            _ => ms(dice.between(20, 1_500)),
         };
         let fate = (!is_clear && dice.percent(self.bad_fates)).then(|| {
             let life = dice.below(self.longest_life.as_millis() as u64 + 1);
@@ -214,10 +252,15 @@ const ANSWERS: &[Answer] = &[
     refusal(503, None),
     refusal(503, Some(0)),
     Answer::Reset,
-    Answer::Never,
+    Answer::Hang,
 ];
 
-const FINAL_REFUSALS: &[Answer] = &[refusal(401, None), refusal(402, None), refusal(403, None)];
+const RARE_ANSWERS: &[Answer] = &[
+    refusal(401, None),
+    refusal(402, None),
+    refusal(403, None),
+    Answer::TooLate,
+];
 
 const DROPS: &[Fate] = &[Fate::Dropped, Fate::DroppedWithGhosts, Fate::Garbled];
 

@@ -31,12 +31,15 @@ pub(super) struct Manner {
     pub(super) deaf: u64,
     /// Whether numbers are written in one.
     pub(super) numerals: bool,
+    /// Whether finals come late and tell little: no pause ends an utterance.
+    pub(super) is_slow: bool,
 }
 
 impl Manner {
-    pub(super) fn random(interims: bool, dice: &mut Dice) -> Self {
+    pub(super) fn random(interims: bool, is_slow: bool, dice: &mut Dice) -> Self {
         Self {
             interims,
+            is_slow,
             jitter: SAMPLES_PER_MS * dice.pick(&[0, 30, 100, 100]),
             deaf: SAMPLES_PER_MS * dice.pick(&[0, 0, 40, 180]),
             numerals: dice.percent(80),
@@ -53,7 +56,7 @@ pub(super) struct Recogniser {
 
 impl Recogniser {
     pub(super) fn new(channels: usize, manner: Manner, mut dice: Dice) -> Self {
-        let ears = (0..channels).map(|_| Ear::new(&mut dice)).collect();
+        let ears = (0..channels).map(|_| Ear::new(manner, &mut dice)).collect();
         Self { ears, manner, dice }
     }
 
@@ -124,11 +127,11 @@ struct Window {
 }
 
 impl Ear {
-    fn new(dice: &mut Dice) -> Self {
+    fn new(manner: Manner, dice: &mut Dice) -> Self {
         Self {
             now: 0,
             window_start: 0,
-            longest: longest_window(dice),
+            longest: longest_window(manner, dice),
             next_interim: INTERIM_INTERVAL,
             runs: Vec::new(),
         }
@@ -155,11 +158,11 @@ impl Ear {
     /// What is to be said now, if anything.
     fn result(&mut self, manner: Manner, dice: &mut Dice) -> Option<Window> {
         let quiet = self.now - self.runs.last().map_or(self.window_start, |run| run.end);
-        if !self.runs.is_empty() && quiet >= ENDPOINT {
+        if !self.runs.is_empty() && quiet >= ENDPOINT && !manner.is_slow {
             return Some(self.finalize(self.now, true, manner, dice));
         }
         if self.now - self.window_start >= self.longest
-            && let Some(end) = self.cut(quiet, manner.deaf, dice)
+            && let Some(end) = self.cut(quiet, manner, dice)
         {
             return Some(self.finalize(end, false, manner, dice));
         }
@@ -182,13 +185,13 @@ impl Ear {
 
     /// Where a window that has become long may end: in a pause, mostly the newest one. `None`
     /// while a number is spoken. Before a word whose onset was not heard there is none.
-    fn cut(&self, quiet: u64, deaf: u64, dice: &mut Dice) -> Option<u64> {
+    fn cut(&self, quiet: u64, manner: Manner, dice: &mut Dice) -> Option<u64> {
         let between = self.runs.windows(2).filter_map(|pair| {
             let number = is_digit(pair[0].code) && is_digit(pair[1].code);
             (!number).then(|| pair[0].end.midpoint(pair[1].start))
         });
         let before = match self.runs.first() {
-            Some(first) => (first.start > deaf).then_some(first.start),
+            Some(first) => (first.start > manner.deaf).then_some(first.start),
             None => Some(self.now),
         };
         let after = self
@@ -203,6 +206,9 @@ impl Ear {
             .map(|at| at - at % LOOK)
             .filter(|&at| at > self.window_start)
             .collect();
+        if manner.is_slow {
+            return cuts.get(1).copied();
+        }
         if dice.percent(30) && !cuts.is_empty() {
             return Some(dice.pick(&cuts));
         }
@@ -220,7 +226,7 @@ impl Ear {
         let start = std::mem::replace(&mut self.window_start, end);
         self.runs.retain(|run| run.start >= end);
         self.next_interim = self.now + INTERIM_INTERVAL;
-        self.longest = longest_window(dice);
+        self.longest = longest_window(manner, dice);
         Window {
             start,
             end,
@@ -274,8 +280,13 @@ impl Ear {
     }
 }
 
-fn longest_window(dice: &mut Dice) -> u64 {
-    SAMPLES_PER_MS * dice.between(1_000, 8_000)
+fn longest_window(manner: Manner, dice: &mut Dice) -> u64 {
+    SAMPLES_PER_MS
+        * if manner.is_slow {
+            dice.between(20_000, 40_000)
+        } else {
+            dice.between(1_000, 8_000)
+        }
 }
 
 impl Window {
