@@ -200,6 +200,44 @@ impl Refusal {
         "The requested features are not available for streaming.",
     );
 
+    /// A text without a character to speak.
+    pub const SPEAK_NO_CHARACTERS: Self =
+        Self::new(400, "Bad Request", "Input text contains no characters.");
+    /// A request for speech that is no JSON, or names no text.
+    pub const SPEAK_BAD_JSON: Self = Self::new(
+        400,
+        "PAYLOAD_ERROR",
+        "Failed to deserialize JSON payload. Please specify exactly one of `text` or `url` in the \
+         JSON body.",
+    );
+    /// A request for speech in another coding of text.
+    pub const SPEAK_NOT_UTF8: Self =
+        Self::new(400, "PAYLOAD_ERROR", "Failed to decode payload as UTF-8.");
+    /// More than 2 MB that ask for speech.
+    pub const SPEAK_BODY_TOO_LARGE: Self = Self::new(
+        413,
+        "PAYLOAD_TOO_LARGE",
+        "Payload size exceeds limit of 2 MB.",
+    );
+    /// More characters than one request may have spoken.
+    pub const SPEAK_TOO_MANY_CHARACTERS: Self = Self::new(
+        413,
+        "Payload Too Large",
+        "Input text exceeds maximum character limit of 2000.",
+    );
+    /// A request for speech that is neither text nor JSON.
+    pub const SPEAK_MEDIA_TYPE: Self = Self::new(
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "The Content-Type must be either `text/plain` or `application/json`.",
+    );
+    /// A text that cannot be spoken.
+    pub const SPEAK_UNPROCESSABLE: Self =
+        Self::new(422, "UNPROCESSABLE_ENTITY", "Failed to handle request.");
+    /// Too much speech asked for at once.
+    pub const SPEAK_TOO_MANY_REQUESTS: Self =
+        Self::new(429, "Too Many Requests", "Please try again later.");
+
     /// A refusal with a fixed text.
     pub const fn new(status: u16, err_code: &'static str, err_msg: &'static str) -> Self {
         Self {
@@ -215,6 +253,15 @@ impl Refusal {
             status: 400,
             err_code: "INVALID_QUERY_PARAMETER",
             err_msg: format!("Failed to deserialize query parameters: {detail}").into(),
+        }
+    }
+
+    /// Audio that cannot be made as it was asked for.
+    pub fn unsupported_audio(what: &str) -> Self {
+        Self {
+            status: 400,
+            err_code: "INVALID_QUERY_PARAMETER",
+            err_msg: format!("Unsupported audio format: {what}").into(),
         }
     }
 

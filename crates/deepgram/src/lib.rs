@@ -1,5 +1,5 @@
 //! Deepgram's side of the wire: live transcription messages both ways, its query parameters, and
-//! the listen link as a state machine.
+//! the listen link as a state machine; text to speech ([`speak`]).
 //!
 //! No sockets, no runtime, no clock: bytes and a time in, messages and deadlines out. What a
 //! program with sockets does with it is in [`listen::link`].
@@ -25,3 +25,6 @@
 #[warn(clippy::arithmetic_side_effects)]
 pub mod error;
 pub mod listen;
+mod params;
+mod retry;
+pub mod speak;

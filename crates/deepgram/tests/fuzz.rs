@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sidetone_audio::{Audio, Block};
 use sidetone_deepgram::error::{ErrorBody, words};
 use sidetone_deepgram::listen::link::{Config, Input, ListenLink};
@@ -10,6 +11,8 @@ use sidetone_deepgram::listen::message::{ClientMessage, ServerMessage};
 use sidetone_deepgram::listen::params::Params;
 use sidetone_deepgram::listen::query::Query;
 use sidetone_deepgram::listen::times::map_times;
+use sidetone_deepgram::speak;
+use sidetone_deepgram::speak::answer::Answer;
 use sidetone_fuzz::{check, check_text};
 
 #[test]
@@ -76,6 +79,68 @@ fn fuzzed_refusals() {
         }
         let refusal = ErrorBody::parse(&header);
         assert_eq!(ErrorBody::parse(&refusal.to_wire()), refusal);
+    });
+}
+
+#[test]
+fn fuzzed_requests_for_speech() {
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    check("speak-requests", |body| {
+        for content_type in ["application/json", "text/plain"] {
+            match speak::request::parse(Some(content_type), body) {
+                Ok(text) => {
+                    let written = speak::request::body(&text);
+                    let again = speak::request::parse(Some("application/json"), written.as_bytes());
+                    assert_eq!(again.as_ref(), Ok(&text));
+                    let pieces = speak::pieces::split(&text);
+                    let said: String = pieces.iter().map(|piece| piece.text()).collect();
+                    assert_eq!(dense(&said), dense(&text));
+                }
+                Err(refusal) => assert!((400..500).contains(&refusal.status)),
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzzed_parameters_of_speech() {
+    check_text("speak-queries", |text| {
+        if let Err(refusal) = speak::query::Query::parse(text) {
+            assert_eq!(refusal.status, 400);
+        }
+        let mut params = speak::params::Params::new();
+        for (name, value) in text.split('&').filter_map(|pair| pair.split_once('=')) {
+            if params.set(name, &[value]).is_ok() {
+                assert_eq!(params.values(name), [value]);
+            }
+        }
+        let query = params.query();
+        assert!(
+            query.is_ascii() && !query.contains([' ', '#', '"']),
+            "{query}"
+        );
+    });
+}
+
+/// Wherever a body is cut, the same audio is in it.
+#[test]
+fn fuzzed_speech() {
+    let codes = |body: &[u8], size: usize| {
+        let mut answer = Answer::read(|_| None).unwrap();
+        let mut codes = Vec::new();
+        for chunk in body.chunks(size) {
+            codes.extend(answer.codes(Bytes::copy_from_slice(chunk)).ok()?);
+        }
+        Some(codes)
+    };
+    check("speak-answers", |body| {
+        let whole = codes(body, body.len().max(1));
+        if let Some(codes) = &whole {
+            assert!(codes.is_empty() || body.windows(codes.len()).any(|part| part == codes));
+        }
+        for size in [1, 5, 13] {
+            assert_eq!(codes(body, size), whole);
+        }
     });
 }
 

@@ -39,10 +39,10 @@ use sidetone_audio::{Block, ulaw};
 use self::clock::{duration_of, samples_in};
 use self::connection::{Connection, Opening, Upkeep};
 use self::progress::{Progress, Unheard};
-use self::retry::{Retry, is_passing};
 pub use self::types::{Config, Event, Input, Output, Recovered, Transcript, Word};
 use crate::error::one_line;
 use crate::listen::message::{CLOSE_STREAM, KEEP_ALIVE};
+use crate::retry::{Retry, is_passing};
 
 mod clock;
 mod connection;
@@ -51,7 +51,6 @@ mod hearing;
 mod kept;
 mod messages;
 mod progress;
-mod retry;
 mod types;
 
 /// One call's way to Deepgram.
@@ -312,7 +311,7 @@ impl ListenLink {
         }
         match &self.state {
             State::Connecting { deadline, .. } if now >= *deadline => {
-                self.replace(now, "Deepgram did not answer the handshake within 10 s");
+                self.replace(now, "no connection to Deepgram came about within 45 s");
             }
             State::Reconnecting { retry_at } | State::Failed { retry_at } if now >= *retry_at => {
                 self.connect(now);
@@ -522,7 +521,8 @@ impl ListenLink {
     }
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who owns the sockets has given a handshake up long before: this is for one that is forgotten.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
 const FAILED_RETRY: Duration = Duration::from_secs(30);
 /// For the finals after the last audio was sent.
 const LAST_FINALS: Duration = Duration::from_secs(5);

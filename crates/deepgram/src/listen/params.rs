@@ -1,14 +1,13 @@
 //! The query parameters of `/v1/listen` that a profile may set, checked by name and value.
 
-use std::collections::BTreeMap;
-
 use form_urlencoded::Serializer;
 
-use self::spec::Spec;
+pub use crate::params::ParamError;
+use crate::params::{Kind, Service, Spec, Values};
 
-mod spec;
+mod models;
 
-pub(crate) use self::spec::{Family, is_language, model_family};
+pub(crate) use self::models::{Family, model_family};
 
 /// A profile's parameters.
 ///
@@ -16,57 +15,7 @@ pub(crate) use self::spec::{Family, is_language, model_family};
 /// [`query`](Self::query) of each connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params {
-    values: BTreeMap<&'static str, Vec<String>>,
-}
-
-/// Why a parameter cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParamError {
-    /// Deepgram has no such parameter.
-    #[error("Deepgram's live transcription has no parameter `{name}`{}", did_you_mean(*closest))]
-    Unknown {
-        /// As given.
-        name: String,
-        /// The nearest name there is.
-        closest: Option<&'static str>,
-    },
-    /// Sidetone sets it.
-    #[error("`{name}` is set by Sidetone ({reason}); take it out of the profile")]
-    Reserved {
-        /// Which.
-        name: &'static str,
-        /// What Sidetone does with it.
-        reason: &'static str,
-    },
-    /// The value is not one of those allowed.
-    #[error("`{name}` is `{found}`, but must be {allowed}")]
-    BadValue {
-        /// Which.
-        name: &'static str,
-        /// As given.
-        found: String,
-        /// What may be given.
-        allowed: String,
-    },
-    /// No value, or more than one where one is taken.
-    #[error("`{name}` takes {}, but was given {found}", if *repeatable { "one value or more" } else { "one value" })]
-    Count {
-        /// Which.
-        name: &'static str,
-        /// How many were given.
-        found: usize,
-        /// Whether several may be.
-        repeatable: bool,
-    },
-    /// Deepgram refuses what these are together.
-    #[error("{what}: {remedy}")]
-    Conflict {
-        /// What does not go together.
-        what: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    values: Values,
 }
 
 impl Params {
@@ -97,35 +46,7 @@ impl Params {
     /// When Deepgram has no such parameter, Sidetone sets it itself, the value is not allowed, or
     /// several are given for one that is not repeatable. Nothing changes then.
     pub fn set<V: AsRef<str>>(&mut self, name: &str, values: &[V]) -> Result<(), ParamError> {
-        if let Some(&(name, reason)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
-            return Err(ParamError::Reserved { name, reason });
-        }
-        let spec = Spec::named(name).ok_or_else(|| ParamError::Unknown {
-            name: name.to_owned(),
-            closest: spec::closest(name),
-        })?;
-        if values.is_empty() || (values.len() > 1 && !spec.repeatable) {
-            return Err(ParamError::Count {
-                name: spec.name,
-                found: values.len(),
-                repeatable: spec.repeatable,
-            });
-        }
-        for value in values.iter().map(AsRef::as_ref) {
-            if !spec.kind.allows(value) {
-                return Err(ParamError::BadValue {
-                    name: spec.name,
-                    found: spec::excerpt(value),
-                    allowed: spec.kind.to_string(),
-                });
-            }
-        }
-        let values = values
-            .iter()
-            .map(|value| value.as_ref().to_owned())
-            .collect();
-        self.values.insert(spec.name, values);
-        Ok(())
+        LIVE.set(&mut self.values, name, values)
     }
 
     /// Looks for what Deepgram would refuse with certainty.
@@ -228,21 +149,58 @@ impl Params {
     }
 }
 
-fn did_you_mean(closest: Option<&str>) -> String {
-    closest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
-}
-
 const DEFAULT_MODEL: &str = "nova-3";
 
-/// What is known to Deepgram but not a profile's to decide.
-const RESERVED: &[(&str, &str)] = &[
-    ("encoding", "telephone audio is always mu-law"),
-    ("sample_rate", "telephone audio is always 8000 Hz"),
-    ("channels", "it follows from the tracks of the stream"),
-    ("multichannel", "it follows from the tracks of the stream"),
-    ("callback", "results come back on the connection"),
-    ("callback_method", "results come back on the connection"),
-];
+const LIVE: Service = Service {
+    name: "Deepgram's live transcription",
+    specs: &[
+        Spec::one("model", Kind::Name),
+        Spec::one("version", Kind::Name),
+        Spec::one("language", Kind::Language),
+        Spec::many("language_hint", Kind::Language),
+        Spec::one("interim_results", Kind::Bool),
+        Spec::one("endpointing", Kind::Endpointing),
+        Spec::one(
+            "utterance_end_ms",
+            Kind::Millis {
+                least: 1_000,
+                most: 5_000,
+            },
+        ),
+        Spec::one("vad_events", Kind::Bool),
+        Spec::one("punctuate", Kind::Bool),
+        Spec::one("smart_format", Kind::Bool),
+        Spec::one("no_delay", Kind::Bool),
+        Spec::one("numerals", Kind::Bool),
+        Spec::one("profanity_filter", Kind::Bool),
+        Spec::one("filler_words", Kind::Bool),
+        Spec::one("dictation", Kind::Bool),
+        Spec::one("diarize", Kind::Bool),
+        Spec::one("diarize_model", Kind::OneOf(&["latest", "v1"])),
+        Spec::one("detect_entities", Kind::Bool),
+        Spec::many("keyterm", Kind::Text),
+        Spec::many("keywords", Kind::Keyword),
+        Spec::many("search", Kind::Text),
+        Spec::many("replace", Kind::Pair),
+        Spec::many("redact", Kind::Name),
+        Spec::many("tag", Kind::Text),
+        Spec::many("extra", Kind::Pair),
+        Spec::one("mip_opt_out", Kind::Bool),
+        Spec::one("tier", Kind::OneOf(&["enhanced", "base"])),
+        Spec::one("summarize", Kind::BoolOrName),
+        Spec::one("topics", Kind::BoolOrName),
+        Spec::one("intents", Kind::BoolOrName),
+        Spec::one("sentiment", Kind::BoolOrName),
+    ],
+    reserved: &[
+        ("encoding", "telephone audio is always mu-law"),
+        ("sample_rate", "telephone audio is always 8000 Hz"),
+        ("channels", "it follows from the tracks of the stream"),
+        ("multichannel", "it follows from the tracks of the stream"),
+        ("callback", "results come back on the connection"),
+        ("callback_method", "results come back on the connection"),
+    ],
+};
 
 /// Deepgram refuses these on a live connection, or takes them and never answers (`sentiment`).
 const BATCH_ONLY: &[&str] = &["summarize", "topics", "intents", "sentiment"];

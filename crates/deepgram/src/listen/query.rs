@@ -1,7 +1,8 @@
 //! The query of a `/v1/listen` handshake as Deepgram reads it: for an emulator.
 
 use crate::error::Refusal;
-use crate::listen::params::{Family, is_language, model_family};
+use crate::listen::params::{Family, model_family};
+use crate::params::is_language;
 
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

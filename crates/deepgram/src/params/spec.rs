@@ -1,20 +1,16 @@
-//! What each parameter may be.
+//! What a parameter may be.
 
 use std::fmt;
 
 /// One parameter.
-pub(super) struct Spec {
+pub(crate) struct Spec {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) repeatable: bool,
 }
 
 impl Spec {
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
-        SPECS.iter().find(|spec| spec.name == name)
-    }
-
-    const fn one(name: &'static str, kind: Kind) -> Self {
+    pub(crate) const fn one(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
             kind,
@@ -22,7 +18,7 @@ impl Spec {
         }
     }
 
-    const fn many(name: &'static str, kind: Kind) -> Self {
+    pub(crate) const fn many(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
             kind,
@@ -32,11 +28,15 @@ impl Spec {
 }
 
 /// What a value may be; displayed as the end of "must be ...".
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool,
     Millis {
         least: u32,
         most: u32,
+    },
+    Number {
+        least: f32,
+        most: f32,
     },
     /// Milliseconds, or a boolean.
     Endpointing,
@@ -71,6 +71,12 @@ impl Kind {
         match self {
             Self::Bool => boolean,
             Self::Millis { least, most } => millis(*least, *most),
+            Self::Number { least, most } => {
+                plain_number(value)
+                    && value
+                        .parse()
+                        .is_ok_and(|n: f32| (*least..=*most).contains(&n))
+            }
             Self::Endpointing => boolean || millis(0, MAX_ENDPOINTING_MS),
             Self::OneOf(names) => names.contains(&value),
             Self::Name | Self::BoolOrName => name,
@@ -95,6 +101,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Bool => f.write_str("`true` or `false`"),
             Self::Millis { least, most } => write!(f, "a number of ms from {least} to {most}"),
+            Self::Number { least, most } => write!(f, "a number from {least} to {most}"),
             Self::Endpointing => {
                 write!(
                     f,
@@ -120,39 +127,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The families of models that differ in what they take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    Nova3,
-    Older,
-    Flux,
-    /// Trained for a customer, newer than this list, or misspelt: nothing is known of it.
-    Other,
-}
-
-pub(crate) fn model_family(model: &str) -> Family {
-    let is = |name: &str, variants: &[&str]| {
-        model.strip_prefix(name).is_some_and(|rest| {
-            rest.is_empty()
-                || rest
-                    .strip_prefix('-')
-                    .is_some_and(|variant| variants.contains(&variant))
-        })
-    };
-    if is("nova-3", NOVA_3_VARIANTS) {
-        Family::Nova3
-    } else if model.starts_with("flux") {
-        Family::Flux
-    } else if OLDER_MODELS
-        .iter()
-        .any(|(name, variants)| is(name, variants))
-    {
-        Family::Older
-    } else {
-        Family::Other
-    }
-}
-
 /// Whether this looks like a BCP-47 tag (`en`, `en-US`, `zh-Hans`, `es-419`) or is `multi`.
 ///
 /// `english` does not: Deepgram refuses whole names of languages.
@@ -167,13 +141,18 @@ pub(crate) fn is_language(value: &str) -> bool {
             }))
 }
 
+/// Digits and at most one point: no sign, no exponent, no `inf`.
+fn plain_number(value: &str) -> bool {
+    value.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 /// The parameter whose name is nearest to `name`, if one is near enough to be meant.
-pub(super) fn closest(name: &str) -> Option<&'static str> {
+pub(super) fn closest(name: &str, specs: &[Spec]) -> Option<&'static str> {
     if name.len() > MAX_NAME_BYTES {
         return None;
     }
     let near = (name.len() / 3 + 1).min(4);
-    SPECS
+    specs
         .iter()
         .map(|spec| (strsim::levenshtein(name, spec.name), spec.name))
         .filter(|(distance, _)| *distance <= near)
@@ -191,73 +170,3 @@ const MAX_TEXT_BYTES: usize = 1_000;
 const MAX_NAME_BYTES: usize = 100;
 const MAX_EXCERPT_CHARS: usize = 60;
 const MAX_ENDPOINTING_MS: u32 = 60_000;
-
-const NOVA_3_VARIANTS: &[&str] = &["general", "medical"];
-
-/// Names, and what may follow them after a hyphen.
-const OLDER_MODELS: &[(&str, &[&str])] = &[
-    (
-        "nova-2",
-        &[
-            "general",
-            "meeting",
-            "finance",
-            "conversationalai",
-            "voicemail",
-            "video",
-            "medical",
-            "drivethru",
-            "automotive",
-            "phonecall",
-        ],
-    ),
-    ("nova", &["general", "phonecall", "medical"]),
-    ("enhanced", &["general", "meeting", "phonecall", "finance"]),
-    ("base", &[]),
-    ("meeting", &[]),
-    ("phonecall", &[]),
-    ("finance", &[]),
-    ("conversationalai", &[]),
-    ("voicemail", &[]),
-    ("video", &[]),
-];
-
-const SPECS: &[Spec] = &[
-    Spec::one("model", Kind::Name),
-    Spec::one("version", Kind::Name),
-    Spec::one("language", Kind::Language),
-    Spec::many("language_hint", Kind::Language),
-    Spec::one("interim_results", Kind::Bool),
-    Spec::one("endpointing", Kind::Endpointing),
-    Spec::one(
-        "utterance_end_ms",
-        Kind::Millis {
-            least: 1_000,
-            most: 5_000,
-        },
-    ),
-    Spec::one("vad_events", Kind::Bool),
-    Spec::one("punctuate", Kind::Bool),
-    Spec::one("smart_format", Kind::Bool),
-    Spec::one("no_delay", Kind::Bool),
-    Spec::one("numerals", Kind::Bool),
-    Spec::one("profanity_filter", Kind::Bool),
-    Spec::one("filler_words", Kind::Bool),
-    Spec::one("dictation", Kind::Bool),
-    Spec::one("diarize", Kind::Bool),
-    Spec::one("diarize_model", Kind::OneOf(&["latest", "v1"])),
-    Spec::one("detect_entities", Kind::Bool),
-    Spec::many("keyterm", Kind::Text),
-    Spec::many("keywords", Kind::Keyword),
-    Spec::many("search", Kind::Text),
-    Spec::many("replace", Kind::Pair),
-    Spec::many("redact", Kind::Name),
-    Spec::many("tag", Kind::Text),
-    Spec::many("extra", Kind::Pair),
-    Spec::one("mip_opt_out", Kind::Bool),
-    Spec::one("tier", Kind::OneOf(&["enhanced", "base"])),
-    Spec::one("summarize", Kind::BoolOrName),
-    Spec::one("topics", Kind::BoolOrName),
-    Spec::one("intents", Kind::BoolOrName),
-    Spec::one("sentiment", Kind::BoolOrName),
-];
