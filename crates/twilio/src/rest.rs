@@ -29,6 +29,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::form::Form;
 use crate::{AccountSid, PhoneNumberSid};
 
+mod calls;
+
+pub use calls::{
+    Call, CallStream, DetectionMode, MachineDetection, NewCall, NewStream, TwimlTooLong,
+};
+
 /// The version of the API, with which every path begins.
 pub const VERSION_PATH: &str = "/2010-04-01";
 
@@ -42,6 +48,7 @@ const MAX_MESSAGE_CHARS: usize = 300;
 pub struct Request<T> {
     path: String,
     form: Option<Form>,
+    is_repeatable: bool,
     answer: PhantomData<fn() -> T>,
 }
 
@@ -50,6 +57,7 @@ impl<T: DeserializeOwned> Request<T> {
         Self {
             path,
             form: None,
+            is_repeatable: true,
             answer: PhantomData,
         }
     }
@@ -61,6 +69,14 @@ impl<T: DeserializeOwned> Request<T> {
         }
     }
 
+    /// A POST of which a second one does more than the first did.
+    fn post_once(path: String, form: Form) -> Self {
+        Self {
+            is_repeatable: false,
+            ..Self::post(path, form)
+        }
+    }
+
     /// Path and query, from [`VERSION_PATH`] on.
     pub fn path(&self) -> &str {
         &self.path
@@ -69,6 +85,12 @@ impl<T: DeserializeOwned> Request<T> {
     /// The urlencoded body of a POST; `None`: it is a GET.
     pub fn form(&self) -> Option<&Form> {
         self.form.as_ref()
+    }
+
+    /// Whether sending it twice does no more than sending it once: it may be sent again when
+    /// nobody knows what became of it.
+    pub const fn is_repeatable(&self) -> bool {
+        self.is_repeatable
     }
 
     /// Reads the body of an answer with a status of 2xx. Unknown fields are ignored.
@@ -267,6 +289,9 @@ impl ErrorBody {
     /// so it can be sent again.
     pub const TOO_MANY_REQUESTS: u32 = 20429;
 
+    /// The codes that say of a call that it is over: it is not found any more, or not in progress.
+    const CALL_OVER: [u32; 2] = [20404, 21220];
+
     /// Reads a body; one of another shape says nothing. The message becomes one line of at most
     /// 300 characters, none of them control characters.
     pub fn parse(body: &[u8]) -> Option<Self> {
@@ -281,6 +306,12 @@ impl ErrorBody {
             .take(MAX_MESSAGE_CHARS)
             .collect();
         Some(read)
+    }
+
+    /// Whether it says of a request about a call that the call is over.
+    pub fn says_call_is_over(&self) -> bool {
+        self.code
+            .is_some_and(|code| Self::CALL_OVER.contains(&code))
     }
 
     /// Where Twilio explains the code.

@@ -16,6 +16,7 @@
 
 mod attribute;
 mod element;
+mod gather;
 mod parser;
 mod verb;
 
@@ -53,6 +54,8 @@ pub enum Verb {
         /// How long; 1 second by default.
         length_secs: Option<u32>,
     },
+    /// Waits for keys to be pressed.
+    Gather(Gather),
     /// Calls someone and connects the two.
     Dial(Dial),
     /// Goes on with another document.
@@ -125,6 +128,27 @@ pub struct Play {
     pub digits: Option<String>,
     /// How often; 0 is without end. Once by default.
     pub loop_count: Option<u32>,
+}
+
+/// Keys to be pressed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gather {
+    /// What is heard meanwhile: [`Verb::Say`], [`Verb::Play`] and [`Verb::Pause`] only.
+    pub prompts: Vec<Verb>,
+    /// `dtmf`, `speech` or both, separated by a space; keys by default.
+    pub input: Option<String>,
+    /// Who is told the keys and asked what comes next; the document's own URL by default.
+    pub action: Option<String>,
+    /// How; POST by default.
+    pub method: Option<Method>,
+    /// How long to wait for a key, and for each after it; 5 seconds by default.
+    pub timeout_secs: Option<u32>,
+    /// How many keys there will be; any number by default.
+    pub digit_count: Option<u32>,
+    /// The key after the last, which is none of them; `#` by default, and none when it is empty.
+    pub finish_on_key: Option<String>,
+    /// Whether `action` is asked even when nothing was pressed; by default the next verb is done.
+    pub action_on_empty_result: Option<bool>,
 }
 
 /// A call to someone else.

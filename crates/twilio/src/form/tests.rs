@@ -61,6 +61,7 @@ fn a_voice_request_keeps_what_only_some_requests_say() {
     check_voice(&VoiceRequest {
         forwarded_from: Some("+15005550007".into()),
         caller_name: Some("ACME & CO".into()),
+        answered_by: Some("machine_start".into()),
         parent_call_sid: Some("CA00000000000000000000000000000009".parse().unwrap()),
         stir_verstat: Some("TN-Validation-Passed-A".into()),
         digits: Some("12#".into()),

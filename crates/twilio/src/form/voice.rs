@@ -32,6 +32,8 @@ pub struct VoiceRequest {
     pub caller_name: Option<String>,
     /// The call this is a child of.
     pub parent_call_sid: Option<CallSid>,
+    /// Who answered a call placed with machine detection: `human`, `machine_start` ...
+    pub answered_by: Option<String>,
     /// How far the caller's number is attested, as `TN-Validation-Passed-A`.
     pub stir_verstat: Option<String>,
     /// A token of the inbound call, itself percent-encoded JSON; kept as it came.
@@ -113,6 +115,7 @@ impl VoiceRequest {
             forwarded_from: None,
             caller_name: None,
             parent_call_sid: None,
+            answered_by: None,
             stir_verstat: None,
             call_token: None,
             digits: None,
@@ -139,6 +142,7 @@ impl VoiceRequest {
             forwarded_from: form.text("ForwardedFrom"),
             caller_name: form.text("CallerName"),
             parent_call_sid: form.hint("ParentCallSid"),
+            answered_by: form.text("AnsweredBy"),
             stir_verstat: form.text("StirVerstat"),
             call_token: form.text("CallToken"),
             digits: form.text("Digits"),
@@ -181,6 +185,7 @@ impl VoiceRequest {
         for (key, value) in [
             ("ForwardedFrom", &self.forwarded_from),
             ("CallerName", &self.caller_name),
+            ("AnsweredBy", &self.answered_by),
             ("StirVerstat", &self.stir_verstat),
             ("CallToken", &self.call_token),
             ("Digits", &self.digits),

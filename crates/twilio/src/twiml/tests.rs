@@ -136,6 +136,35 @@ fn the_small_verbs() {
 }
 
 #[test]
+fn keys_are_gathered_with_prompts() {
+    let gather = Gather {
+        prompts: vec![
+            Verb::Say(Say::new("Press 1")),
+            Verb::Pause { length_secs: None },
+            Verb::Play(Play {
+                url: Some("/or-2.wav".into()),
+                ..Play::default()
+            }),
+        ],
+        input: Some("dtmf speech".into()),
+        action: Some("/pressed".into()),
+        method: Some(Method::Get),
+        timeout_secs: Some(7),
+        digit_count: Some(1),
+        finish_on_key: Some(String::new()),
+        action_on_empty_result: Some(true),
+    };
+    check(
+        vec![Verb::Gather(gather), Verb::Gather(Gather::default())],
+        concat!(
+            r#"<Gather input="dtmf speech" action="/pressed" method="GET" timeout="7""#,
+            r#" numDigits="1" finishOnKey="" actionOnEmptyResult="true">"#,
+            "<Say>Press 1</Say><Pause/><Play>/or-2.wav</Play></Gather><Gather/>",
+        ),
+    );
+}
+
+#[test]
 fn a_number_with_everything() {
     let number = Number {
         number: "+15551230002".into(),
@@ -242,10 +271,16 @@ fn names_are_case_sensitive_and_unknown_ones_are_named() {
         "<say>",
     );
     check_refused(
-        "<Response><Gather/></Response>",
+        "<Response><Enqueue/></Response>",
         12200,
         "line 1, column 11",
-        "<Gather>",
+        "<Enqueue>",
+    );
+    check_refused(
+        "<Response><Gather><Hangup/></Gather></Response>",
+        12200,
+        "line 1, column 19",
+        "<Hangup> is not known in <Gather>",
     );
     check_refused(
         "<Response><Start><Siprec/></Start></Response>",
@@ -529,6 +564,16 @@ fn verb() -> impl Strategy<Value = Verb> {
             })
         }),
         any::<Option<u32>>().prop_map(|length_secs| Verb::Pause { length_secs }),
+        (text(), prop::option::of(value()), any::<Option<u32>>()).prop_map(
+            |(prompt, finish_on_key, digit_count)| {
+                Verb::Gather(Gather {
+                    prompts: vec![Verb::Say(Say::new(prompt))],
+                    finish_on_key,
+                    digit_count,
+                    ..Gather::default()
+                })
+            }
+        ),
         dial().prop_map(Verb::Dial),
         (text(), method()).prop_map(|(url, method)| Verb::Redirect(Redirect { url, method })),
         Just(Verb::Reject {

@@ -1,7 +1,9 @@
 //! Verbs and nouns as elements, both ways.
 
 use super::element::Element;
-use super::{Connect, Dial, Number, Parameter, Play, Redirect, Say, Stream, TwimlError, Verb};
+use super::{
+    Connect, Dial, Gather, Number, Parameter, Play, Redirect, Say, Stream, TwimlError, Verb,
+};
 
 impl Verb {
     pub(super) fn to_element(&self) -> Element {
@@ -17,6 +19,7 @@ impl Verb {
             Self::Pause { length_secs } => {
                 Element::new("Pause").with("length", length_secs.as_ref())
             }
+            Self::Gather(gather) => gather.to_element(),
             Self::Dial(dial) => dial.to_element(),
             Self::Redirect(redirect) => redirect.to_element(),
             Self::Reject { reason } => Element::new("Reject").with("reason", reason.as_ref()),
@@ -36,6 +39,7 @@ impl Verb {
             "Pause" => Self::Pause {
                 length_secs: element.attribute("length")?,
             },
+            "Gather" => Self::Gather(Gather::from_element(element)?),
             "Dial" => Self::Dial(Dial::from_element(element)?),
             "Redirect" => Self::Redirect(Redirect::from_element(element)?),
             "Reject" => Self::Reject {
