@@ -21,16 +21,21 @@ mod life;
 mod output;
 mod routing;
 mod setup;
+mod speaking;
 mod stream;
 
 use clock::{Clock, ms, samples, to_ms};
 use lane::Lane;
 use latency::Latencies;
 use leg::{Leg, LegLife};
-use life::{Life, outcome};
-pub use output::{LinkKey, Note, Output, ProviderText, Summary};
+use life::Life;
+pub use life::outcome;
+pub use output::{FetchKey, LinkKey, Note, Output, ProviderText, Summary};
 use routing::Closing;
-pub use setup::{Limits, Links, Listen, Setup, StreamEnd, StreamKey, StreamStart};
+pub use setup::{
+    Fetched, Limits, Links, Listen, NotSaid, Setup, Speech, StreamEnd, StreamKey, StreamStart,
+};
+use speaking::{Does, Speaking};
 use stream::Stream;
 
 /// One call, from its first stream to its last word.
@@ -60,6 +65,8 @@ pub struct Engine {
     life: Life,
     /// Whether the process goes down: no stream is waited for any more.
     going_down: bool,
+    /// Why the call ends if it ends now.
+    expected_end: Option<EndReason>,
     /// Whether this call was over once.
     is_reopened: bool,
     listen: Option<Listen>,
@@ -74,6 +81,10 @@ pub struct Engine {
     /// Those that have not finished, oldest first.
     legs: Vec<Leg>,
     legs_made: u32,
+    greeting: Option<Speech>,
+    /// What is said into the newest stream, when that is bidirectional.
+    speaking: Option<Speaking>,
+    fetches_made: u32,
     /// What Twilio's callback said last.
     progress: Option<String>,
     /// Deepgram's words on refusing the call, those that were told.
@@ -99,6 +110,7 @@ impl Engine {
             call,
             life: Life::Pending,
             going_down: false,
+            expected_end: None,
             is_reopened,
             listen: setup.listen,
             limits: setup.limits,
@@ -109,6 +121,9 @@ impl Engine {
             lanes: Default::default(),
             legs: Vec::new(),
             legs_made: 0,
+            greeting: setup.greeting.filter(|_| !is_reopened),
+            speaking: None,
+            fetches_made: 0,
             progress: None,
             refusals: Vec::new(),
             metadata: None,
@@ -147,6 +162,7 @@ impl Engine {
         if matches!(self.life, Life::Ended) {
             return key;
         }
+        let bidirectional = start.bidirectional;
         let tracks: Vec<Track> = Track::ALL
             .into_iter()
             .filter(|track| start.tracks.contains(track))
@@ -159,6 +175,9 @@ impl Engine {
         self.streams
             .push(Stream::new(now, key, tracks, self.limits.idle_timeout));
         self.route(now);
+        if bidirectional {
+            self.speak_into(now, key);
+        }
         if self.going_down {
             self.close_streams(now, Closing::GoingDown);
         }
@@ -232,6 +251,43 @@ impl Engine {
         }
     }
 
+    /// A mark came back: what was sent before it was played, or cleared.
+    pub fn handle_mark(&mut self, now: Instant, wall: Timestamp, stream: StreamKey, name: &str) {
+        self.handle_sign_of_life(now, stream);
+        if self.speaking.as_ref().is_some_and(|it| it.stream == stream) {
+            self.speaking(now, |speaking, does| speaking.echo(now, name, does));
+            self.settle(wall);
+        }
+    }
+
+    /// Something is to be said.
+    ///
+    /// # Errors
+    /// See [`NotSaid`]; then nothing happens.
+    pub fn handle_speak(&mut self, now: Instant, speech: Speech) -> Result<(), NotSaid> {
+        self.speaking(now, |speaking, does| speaking.say(now, speech, does))
+            .unwrap_or(Err(NotSaid::NotBidirectional))
+    }
+
+    /// Nothing more is to be said: what is being said falls silent now, and what waits is dropped.
+    pub fn handle_silence(&mut self, now: Instant) {
+        self.speaking(now, |speaking, does| speaking.stop(now, "stopped", does));
+    }
+
+    /// Something came of an [`Output::Fetch`].
+    pub fn handle_fetched(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        fetch: FetchKey,
+        fetched: Fetched<'_>,
+    ) {
+        self.speaking(now, |speaking, does| {
+            speaking.fetched(now, fetch, fetched, does);
+        });
+        self.settle(wall);
+    }
+
     /// A stream ended.
     pub fn handle_stream_end(
         &mut self,
@@ -269,22 +325,30 @@ impl Engine {
             status: status.to_owned(),
             sip_code,
         };
-        let (data, told) = match status {
-            "ringing" => (EventData::CallRinging(progress), None),
-            "in-progress" => (EventData::CallAnswered(progress), None),
-            _ => (EventData::CallStatus(progress), outcome(status)),
-        };
-        self.emit(data);
-        if let Some(told) = told {
+        self.emit(progress.into_event());
+        if let Some(told) = outcome(status) {
             self.life.told(now, told);
         }
         self.settle(wall);
+    }
+
+    /// Sidetone asks Twilio to end the call, and its streams may end before Twilio has answered: if
+    /// they do, this is why. `None`: Twilio did not do it.
+    pub const fn handle_end_expected(&mut self, reason: Option<EndReason>) {
+        self.expected_end = reason;
     }
 
     /// Sidetone itself had the call ended (hung up, transferred): with its last stream it is over,
     /// for this reason. A stream that has not ended by itself after 2 s is closed.
     pub fn handle_ordered_end(&mut self, now: Instant, wall: Timestamp, reason: EndReason) {
         self.life.ordered(now, reason);
+        self.settle(wall);
+    }
+
+    /// The call is to be hung up by closing its streams: after a bidirectional one Twilio asks what
+    /// comes next.
+    pub fn handle_hang_up(&mut self, now: Instant, wall: Timestamp) {
+        self.hang_up(now);
         self.settle(wall);
     }
 
@@ -327,6 +391,7 @@ impl Engine {
             self.legs[index].handle_timeout(now);
             self.drain_link(now, index);
         }
+        self.speaking(now, |speaking, does| speaking.handle_timeout(now, does));
         for track in Track::ALL {
             if self.lanes[track.index()].has_gone_quiet(now) {
                 self.outputs.push_back(Output::Note(Note::NoAudio(track)));
@@ -349,9 +414,11 @@ impl Engine {
         let streams = self.streams.iter().map(Stream::deadline);
         let legs = self.legs.iter().filter_map(Leg::deadline);
         let lanes = self.lanes.iter().filter_map(Lane::deadline);
+        let speaking = self.speaking.as_ref().and_then(Speaking::deadline);
         streams
             .chain(legs)
             .chain(lanes)
+            .chain(speaking)
             .chain(self.life.deadline())
             .min()
     }
@@ -387,6 +454,41 @@ impl Engine {
         } else {
             EventData::CallStarted(call)
         });
+    }
+
+    /// From now on, what is said is said into this stream.
+    fn speak_into(&mut self, now: Instant, stream: StreamKey) {
+        let replaced = "another stream took its place";
+        self.speaking(now, |speaking, does| speaking.stop(now, replaced, does));
+        self.speaking = Some(Speaking::new(stream));
+        if let Some(greeting) = self.greeting.take() {
+            let _unless_empty = self.handle_speak(now, greeting);
+        }
+    }
+
+    /// Has something done about what is said, if anything can be, and hangs up when it was a
+    /// farewell.
+    fn speaking<T>(
+        &mut self,
+        now: Instant,
+        act: impl FnOnce(&mut Speaking, &mut Does<'_>) -> T,
+    ) -> Option<T> {
+        let speaking = self.speaking.as_mut()?;
+        let mut does = Does {
+            outputs: &mut self.outputs,
+            fetches: &mut self.fetches_made,
+            hangs_up: false,
+        };
+        let done = act(speaking, &mut does);
+        if does.hangs_up {
+            self.hang_up(now);
+        }
+        Some(done)
+    }
+
+    fn hang_up(&mut self, now: Instant) {
+        self.life.ordered(now, EndReason::Hangup);
+        self.close_streams(now, Closing::HungUp);
     }
 
     fn emit(&mut self, data: EventData) {

@@ -62,6 +62,18 @@ pub enum EventData {
     /// A key was pressed.
     #[serde(rename = "dtmf")]
     Dtmf(Dtmf),
+    /// What is to be said begins to be sent into the call.
+    #[serde(rename = "speak.started")]
+    SpeakStarted(Speak),
+    /// It was heard to its end.
+    #[serde(rename = "speak.finished")]
+    SpeakFinished(Speak),
+    /// It was stopped, or the stream ended.
+    #[serde(rename = "speak.interrupted")]
+    SpeakInterrupted(Speak),
+    /// It could not be spoken.
+    #[serde(rename = "speak.failed")]
+    SpeakFailed(Speak),
     /// The connection to the speech provider is lost, or could not be made.
     #[serde(rename = "provider.disconnected")]
     ProviderDisconnected(ProviderDisconnected),
@@ -92,6 +104,10 @@ impl EventData {
             Self::SpeechStarted(_) => "speech.started",
             Self::UtteranceEnded(_) => "utterance.ended",
             Self::Dtmf(_) => "dtmf",
+            Self::SpeakStarted(_) => "speak.started",
+            Self::SpeakFinished(_) => "speak.finished",
+            Self::SpeakInterrupted(_) => "speak.interrupted",
+            Self::SpeakFailed(_) => "speak.failed",
             Self::ProviderDisconnected(_) => "provider.disconnected",
             Self::ProviderReconnected(_) => "provider.reconnected",
             Self::AudioGap(_) => "audio.gap",
@@ -108,6 +124,17 @@ pub struct CallProgress {
     pub status: String,
     /// The carrier's final SIP answer, when there is one.
     pub sip_code: Option<u16>,
+}
+
+impl CallProgress {
+    /// The event that tells it.
+    pub fn into_event(self) -> EventData {
+        match self.status.as_str() {
+            "ringing" => EventData::CallRinging(self),
+            "in-progress" => EventData::CallAnswered(self),
+            _ => EventData::CallStatus(self),
+        }
+    }
 }
 
 /// An interim or final transcript in call time.
@@ -195,6 +222,33 @@ impl fmt::Debug for Dtmf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dtmf")
             .field("track", &self.track)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that is said into the call.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Speak {
+    /// Its id, which the one who asked for it was given.
+    pub speak_id: String,
+    /// All of it.
+    pub text: String,
+    /// How much of it was heard so far.
+    pub heard_ms: u64,
+    /// The words of it that were heard so far.
+    pub heard_text: String,
+    /// From the request, or from the end of what was said before it, to its first audio.
+    pub first_audio_ms: Option<u64>,
+    /// Why it was not heard to its end.
+    pub reason: Option<String>,
+}
+
+impl fmt::Debug for Speak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Speak")
+            .field("speak_id", &self.speak_id)
+            .field("heard_ms", &self.heard_ms)
+            .field("reason", &self.reason)
             .finish_non_exhaustive()
     }
 }

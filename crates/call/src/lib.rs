@@ -40,6 +40,7 @@
 //!             interim_results: true,
 //!             links: Links::Stereo,
 //!         }),
+//!         greeting: None,
 //!         limits: Limits {
 //!             idle_timeout: Duration::from_secs(60),
 //!             replay_window: Duration::from_secs(60),

@@ -49,6 +49,7 @@ impl Line {
                 interim_results: true,
                 links: Links::Stereo,
             }),
+            greeting: None,
             limits: Limits {
                 idle_timeout: Duration::from_secs(60),
                 replay_window: Duration::from_secs(60),

@@ -259,6 +259,10 @@ fn rough_size(entry: &Entry) -> usize {
         EventData::SpeechStarted(_)
         | EventData::UtteranceEnded(_)
         | EventData::Dtmf(_)
+        | EventData::SpeakStarted(_)
+        | EventData::SpeakFinished(_)
+        | EventData::SpeakInterrupted(_)
+        | EventData::SpeakFailed(_)
         | EventData::ProviderReconnected(_)
         | EventData::AudioGap(_) => 0,
     };

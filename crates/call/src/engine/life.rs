@@ -129,7 +129,7 @@ impl Life {
 }
 
 /// What a call came to, when Twilio's status says that it is over.
-pub(super) fn outcome(status: &str) -> Option<EndReason> {
+pub fn outcome(status: &str) -> Option<EndReason> {
     match status {
         "completed" => Some(EndReason::Hangup),
         "busy" => Some(EndReason::Busy),

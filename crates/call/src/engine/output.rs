@@ -52,6 +52,36 @@ pub enum Output {
         /// Which connection.
         generation: u32,
     },
+    /// Ask Deepgram to speak, and tell what comes of it by
+    /// [`Engine::handle_fetched`](super::Engine::handle_fetched).
+    Fetch {
+        /// Which request.
+        fetch: FetchKey,
+        /// What to speak: no more than Deepgram takes at once.
+        text: ProviderText,
+        /// The voice, when it is not the profile's.
+        model: Option<String>,
+        /// Whether the audio may be kept for other calls.
+        keep: bool,
+    },
+    /// What was asked for is not wanted any more.
+    DropFetch(FetchKey),
+    /// Send audio on a bidirectional stream.
+    Play {
+        /// Which stream.
+        stream: StreamKey,
+        /// Mu-law, whole frames.
+        audio: Bytes,
+    },
+    /// Send a mark.
+    Mark {
+        /// On which stream.
+        stream: StreamKey,
+        /// Its name.
+        name: String,
+    },
+    /// Send a clear, before anything else.
+    Clear(StreamKey),
     /// Ping Twilio on a stream that is silent.
     PingStream(StreamKey),
     /// Close a stream's socket. The engine has done with the stream.
@@ -85,7 +115,11 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkKey(pub u32);
 
-/// A text frame of the provider. It holds what people said, so its `Debug` does not show it.
+/// Names a request for speech inside its call's engine: the n-th that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FetchKey(pub u32);
+
+/// A text of or for the provider. It holds what people said, so its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderText(pub String);
 

@@ -19,6 +19,8 @@ pub(super) enum Closing {
     Stopped,
     /// Twilio said that the call is over, and the stream did not end by itself.
     CallOver,
+    /// Sidetone hangs up.
+    HungUp,
     /// The process goes down.
     GoingDown,
 }
@@ -34,6 +36,7 @@ impl Closing {
             ),
             Self::Stopped => (EndReason::Stop, 1000, "the stream has stopped"),
             Self::CallOver => (EndReason::Hangup, 1000, "the call is over"),
+            Self::HungUp => (EndReason::Hangup, 1000, "goodbye"),
             Self::GoingDown => (EndReason::Shutdown, 1001, "the server is going down"),
         }
     }
@@ -107,8 +110,19 @@ impl Engine {
             return;
         };
         self.streams.remove(index);
+        if self
+            .speaking
+            .as_ref()
+            .is_some_and(|speaking| speaking.stream == key)
+        {
+            self.speaking(now, |speaking, does| {
+                speaking.stop(now, "the stream ended", does);
+            });
+            self.speaking = None;
+        }
         self.route(now);
         if self.streams.is_empty() {
+            let reason = self.expected_end.unwrap_or(reason);
             self.life.last_stream_ended(now, reason);
         }
         if self.going_down {

@@ -20,6 +20,8 @@ pub struct Setup {
     pub former: Option<Box<Call>>,
     /// Hear it? `None`: no listen link.
     pub listen: Option<Listen>,
+    /// What its first stream is greeted with, when it is bidirectional.
+    pub greeting: Option<Speech>,
     /// The limits that concern a call.
     pub limits: Limits,
     /// Seed of all that is random.
@@ -114,4 +116,55 @@ impl StreamEnd {
             Self::Refused => EndReason::Error,
         }
     }
+}
+
+/// Something that is to be said into the call.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Speech {
+    /// Names it in events.
+    pub id: String,
+    /// What.
+    pub text: String,
+    /// The voice, when it is not the profile's.
+    pub model: Option<String>,
+    /// Whether it is said at once, instead of all that is being said or waits.
+    pub interrupt: bool,
+    /// Whether its audio may be kept for other calls: of a text of the configuration.
+    pub keep: bool,
+    /// Whether the call is hung up when it was heard.
+    pub then_hang_up: bool,
+}
+
+/// It holds what is said to people, so its `Debug` does not show that.
+impl fmt::Debug for Speech {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Speech")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why something is not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSaid {
+    /// There is no stream to say it into.
+    #[error("the call has no bidirectional stream")]
+    NotBidirectional,
+    /// There is nothing to say.
+    #[error("the text is empty")]
+    Empty,
+    /// Too much waits already.
+    #[error("100 texts wait to be said already")]
+    TooMany,
+}
+
+/// What came of [`Output::Fetch`](super::Output::Fetch).
+#[derive(Clone, Copy)]
+pub enum Fetched<'a> {
+    /// Mu-law audio, in order.
+    Audio(&'a [u8]),
+    /// That was all.
+    End,
+    /// It failed, or broke off: for people.
+    Failed(&'a str),
 }

@@ -87,6 +87,17 @@ fn mark() -> SpeechMark {
     }
 }
 
+fn speak() -> Speak {
+    Speak {
+        speak_id: "speak-1".into(),
+        text: "Hello there.".into(),
+        heard_ms: 400,
+        heard_text: "Hello".into(),
+        first_audio_ms: Some(310),
+        reason: None,
+    }
+}
+
 fn every_event() -> Vec<EventData> {
     vec![
         EventData::CallStarted(Box::new(call())),
@@ -101,6 +112,10 @@ fn every_event() -> Vec<EventData> {
             track: Track::Inbound,
             digit: '7',
         }),
+        EventData::SpeakStarted(speak()),
+        EventData::SpeakFinished(speak()),
+        EventData::SpeakInterrupted(speak()),
+        EventData::SpeakFailed(speak()),
         EventData::ProviderDisconnected(ProviderDisconnected {
             service: Service::Listen,
             reason: "reset".into(),
@@ -238,6 +253,10 @@ fn speech_marks_and_keys_name_their_track() {
             digit: '#',
         }),
         r##""dtmf","data":{"track":"inbound","digit":"#"}"##,
+    );
+    check_data(
+        EventData::SpeakInterrupted(speak()),
+        r#""speak.interrupted","data":{"speak_id":"speak-1","text":"Hello there.","heard_ms":400,"heard_text":"Hello","first_audio_ms":310,"reason":null}"#,
     );
 }
 

@@ -159,6 +159,22 @@ fn a_call_that_sidetone_had_ended_is_over_with_its_stream_for_that_reason() {
 }
 
 #[test]
+fn a_call_that_ends_while_twilio_is_asked_to_end_it_ends_for_that_reason() {
+    for (expected, reason) in [
+        (Some(EndReason::Transferred), EndReason::Transferred),
+        (None, EndReason::Stop),
+    ] {
+        let (mut line, stream) = stereo_call();
+        line.expect_end(Some(EndReason::Hangup));
+        line.expect_end(expected);
+        line.end(stream, StreamEnd::Stop);
+        line.status("completed");
+        line.run_to_end();
+        line.check_ended(reason);
+    }
+}
+
+#[test]
 fn a_stream_that_outlives_the_order_to_end_is_closed_after_two_seconds() {
     let (mut line, stream) = stereo_call();
     line.order_end(EndReason::Transferred);

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use sidetone_audio::Track;
 use sidetone_call::Call;
 use sidetone_call::engine::{
-    Engine, Limits, LinkKey, Links, Listen, Note, Output, Setup, StreamEnd, StreamKey, StreamStart,
+    Engine, FetchKey, Fetched, Limits, LinkKey, Links, Listen, NotSaid, Note, Output, Setup,
+    Speech, StreamEnd, StreamKey, StreamStart,
 };
 use sidetone_call::event::{EndReason, EventData, Transcript};
 use sidetone_deepgram::listen::link::Input;
@@ -55,6 +56,16 @@ pub(crate) struct Line {
     pub(crate) notes: Vec<Note>,
     pub(crate) pings: Vec<StreamKey>,
     pub(crate) closed: Vec<(StreamKey, u16)>,
+    /// What Deepgram was asked to speak: which request, what, and whether it may be kept.
+    pub(crate) fetches: Vec<(FetchKey, String, bool)>,
+    pub(crate) dropped: Vec<FetchKey>,
+    /// Samples sent to be played.
+    pub(crate) played: usize,
+    pub(crate) clears: usize,
+    /// Until when the phone plays what it has.
+    playing_until: Instant,
+    /// Marks that come back, and when.
+    echoes: VecDeque<(Instant, StreamKey, String)>,
     pub(crate) ended: bool,
 }
 
@@ -100,6 +111,12 @@ impl Line {
             notes: Vec::new(),
             pings: Vec::new(),
             closed: Vec::new(),
+            fetches: Vec::new(),
+            dropped: Vec::new(),
+            played: 0,
+            clears: 0,
+            playing_until: now,
+            echoes: VecDeque::new(),
             ended: false,
         }
     }
@@ -216,8 +233,31 @@ impl Line {
         self.drain();
     }
 
+    pub(crate) fn expect_end(&mut self, reason: Option<EndReason>) {
+        self.engine.handle_end_expected(reason);
+    }
+
     pub(crate) fn order_end(&mut self, reason: EndReason) {
         self.engine.handle_ordered_end(self.now, self.wall, reason);
+        self.drain();
+    }
+
+    pub(crate) fn speak(&mut self, speech: Speech) -> Result<(), NotSaid> {
+        let taken = self.engine.handle_speak(self.now, speech);
+        self.drain();
+        taken
+    }
+
+    pub(crate) fn silence(&mut self) {
+        self.engine.handle_silence(self.now);
+        self.drain();
+    }
+
+    /// Something comes of the newest request for speech.
+    pub(crate) fn fetched(&mut self, fetched: Fetched<'_>) {
+        let fetch = self.fetches.last().unwrap().0;
+        self.engine
+            .handle_fetched(self.now, self.wall, fetch, fetched);
         self.drain();
     }
 
@@ -288,10 +328,15 @@ impl Line {
         loop {
             let reply = self.replies.front().map(|(at, ..)| *at);
             let timeout = self.engine.poll_timeout();
-            match reply.into_iter().chain(timeout).min() {
+            let echo = self.echoes.front().map(|(at, ..)| *at);
+            match reply.into_iter().chain(timeout).chain(echo).min() {
                 Some(at) if at <= until => {
                     self.set_now(at.max(self.now));
-                    if reply.is_some_and(|at| at <= self.now) {
+                    if echo.is_some_and(|at| at <= self.now) {
+                        let (_, stream, mark) = self.echoes.pop_front().unwrap();
+                        self.engine.handle_mark(self.now, self.wall, stream, &mark);
+                        self.drain();
+                    } else if reply.is_some_and(|at| at <= self.now) {
                         let (_, link, generation, reply) = self.replies.pop_front().unwrap();
                         self.reply(link, generation, &reply);
                     } else {
@@ -412,6 +457,24 @@ impl Line {
                         connection.is_open = false;
                     }
                 }
+                Output::Fetch {
+                    fetch, text, keep, ..
+                } => self.fetches.push((fetch, text.0, keep)),
+                Output::DropFetch(fetch) => self.dropped.push(fetch),
+                Output::Play { audio, .. } => {
+                    self.played += audio.len();
+                    let length = Duration::from_micros(audio.len() as u64 * 125);
+                    self.playing_until = self.playing_until.max(self.now) + length;
+                }
+                Output::Mark { stream, name } => {
+                    let at = self.playing_until.max(self.now);
+                    self.echoes.push_back((at, stream, name));
+                }
+                Output::Clear(_) => {
+                    self.clears += 1;
+                    self.playing_until = self.now;
+                    self.echoes.iter_mut().for_each(|(at, ..)| *at = self.now);
+                }
                 Output::PingStream(stream) => self.pings.push(stream),
                 Output::CloseStream { stream, code, .. } => self.closed.push((stream, code)),
                 Output::Event(data) => {
@@ -506,6 +569,7 @@ fn setup() -> Setup {
             replay_window: secs(60),
             replay_rate: 1.25,
         },
+        greeting: None,
         seed: 7,
     }
 }

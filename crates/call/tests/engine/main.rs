@@ -8,4 +8,5 @@ mod line;
 mod ending;
 mod hearing;
 mod links;
+mod speaking;
 mod streams;
