@@ -9,7 +9,6 @@ import unittest
 import pydantic
 from deepgram import AsyncDeepgramClient, DeepgramClient
 from deepgram.core.api_error import ApiError
-from deepgram.environment import DeepgramClientEnvironment
 from deepgram.errors import BadRequestError
 from deepgram.listen.v1.types import (
     ListenV1Configure,
@@ -22,7 +21,7 @@ from deepgram.listen.v1.types import (
 )
 from websockets.exceptions import InvalidStatus
 
-from judges.support import PATIENCE, emulate, speech
+from judges.support import PATIENCE, deepgram, emulate, speech, words_of
 
 TEXT = "my order number is four two seven"
 MONO = {"model": "nova-3", "encoding": "mulaw", "sample_rate": "8000"}
@@ -50,12 +49,7 @@ class Listening(unittest.TestCase):
         cls.speech = speech(TEXT)
 
     def client(self, key="judged", client=DeepgramClient):
-        base = f"http://{self.address}"
-        live = f"ws://{self.address}"
-        environment = DeepgramClientEnvironment(
-            base=base, production=live, agent=live, agent_rest=base
-        )
-        return client(api_key=key, environment=environment)
+        return deepgram(self.address, key, client)
 
     def listen(self, talk, **parameters):
         """What the emulator says while `talk` talks to it, as the SDK's classes, checked."""
@@ -297,16 +291,6 @@ def shape(body):
     if isinstance(body, dict):
         return next(key for key in ("err_code", "category") if key in body)
     return "text"
-
-
-def words_of(body):
-    """The sentence of a body of any shape."""
-    if isinstance(body, str):
-        try:
-            body = json.loads(body)
-        except ValueError:
-            return body
-    return body.get("err_msg") or body.get("message")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Programs under judgement: started on free ports, waited for with a deadline, ended for sure."""
 
+import json
 import os
 import queue
 import re
@@ -8,6 +9,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from deepgram import DeepgramClient
+from deepgram.environment import DeepgramClientEnvironment
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
@@ -95,6 +99,25 @@ def emulate(*args):
     program = Program("emulate", "--listen", "127.0.0.1:0", *args)
     address = program.stdout.wait_for(r"^DEEPGRAM_URL=\"?(?:ws|http)s?://([^\s/\"]+)")
     return program, address[1]
+
+
+def deepgram(address, key="judged", client=DeepgramClient):
+    """The SDK's client of the emulated Deepgram at this address."""
+    base, live = f"http://{address}", f"ws://{address}"
+    environment = DeepgramClientEnvironment(
+        base=base, production=live, agent=live, agent_rest=base
+    )
+    return client(api_key=key, environment=environment)
+
+
+def words_of(body):
+    """The sentence of a refusal's body of any shape."""
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            return body
+    return body.get("err_msg") or body.get("message")
 
 
 def serve(*args, **environment):

@@ -3,8 +3,13 @@
 //! Deepgram hears the words that [`crate::voice`] puts into audio and answers as Deepgram does on
 //! `/v1/listen`: refusals with their three shapes of bodies, interims that grow, finals, word
 //! times, endpointing, utterance ends, keep-alives and idle limits, at Deepgram's pace and with
-//! its latency. `GET /v1/projects` and `GET /v1/auth/token` check a key. Twilio has one account
-//! and its numbers, below `/2010-04-01`.
+//! its latency. On `POST /v1/speak` it says texts with such a voice. `GET /v1/projects` and
+//! `GET /v1/auth/token` check a key.
+//!
+//! Twilio has one account, its numbers and the calls of the phones that share
+//! [`Options::exchange`], below `/2010-04-01`. `GET /_emulator/calls` tells what was said and heard
+//! on them, and `/_emulator/callees` who answers at which number: `GET` lists, `POST` sets and
+//! `DELETE` clears.
 //!
 //! [Faults](Fault) go wrong on request: told by [`Options::faults`], and while it runs by
 //! `/_emulator/faults`, which `GET` lists, `POST` sets and `DELETE` clears.
@@ -14,12 +19,15 @@ mod credentials;
 mod fault;
 mod faults;
 mod flaws;
+mod phones;
 mod recognizer;
 mod refusal;
 mod server;
 mod session;
 mod socket;
+mod speak;
 mod telling;
+mod trunk;
 mod twilio;
 mod upgrade;
 
@@ -38,6 +46,7 @@ use url::Url;
 pub use self::fault::Fault;
 use self::faults::Faults;
 pub use self::twilio::TwilioAccount;
+use crate::phone::Exchange;
 
 /// What the emulator is told.
 ///
@@ -55,8 +64,12 @@ pub struct Options {
     /// Seed of all that varies: latencies, confidences, the lengths of windows, how words are
     /// misheard.
     pub seed: u64,
+    /// How many requests for speech it takes at once; `None`: 15, as many as Deepgram.
+    pub speak_at_once: Option<usize>,
     /// Twilio's account.
     pub twilio: TwilioAccount,
+    /// The calls of the phones that share it are those that Twilio's REST API finds.
+    pub exchange: Exchange,
 }
 
 /// An emulated Deepgram that runs in this process.
@@ -90,11 +103,26 @@ impl Emulator {
             tasks.clone(),
             cancelled.clone(),
         );
+        let trunks = trunk::Trunks {
+            exchange: options.exchange.clone(),
+            tasks: tasks.clone(),
+            cancelled: cancelled.clone(),
+        };
+        let means = twilio::Means {
+            faults,
+            exchange: options.exchange.clone(),
+            seed: options.seed,
+            tasks: tasks.clone(),
+            cancelled: cancelled.clone(),
+        };
         let routes = server
             .clone()
             .routes()
+            .merge(speak::routes(server.clone(), options.speak_at_once))
             .merge(control::routes(server))
-            .nest("/2010-04-01", twilio::routes(options.twilio, faults));
+            .merge(phones::routes(options.exchange.clone()))
+            .merge(trunk::routes(trunks))
+            .nest("/2010-04-01", twilio::routes(options.twilio, means));
         tasks.spawn(accept(listener, routes, tasks.clone(), cancelled.clone()));
         Ok(Self {
             address,

@@ -21,6 +21,19 @@ pub struct FaultEntry {
     pub description: &'static str,
 }
 
+/// An entry of a list.
+pub(crate) const fn entry(
+    name: &'static str,
+    parameters: &'static [&'static str],
+    description: &'static str,
+) -> FaultEntry {
+    FaultEntry {
+        name,
+        parameters,
+        description,
+    }
+}
+
 /// A fault that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -193,16 +206,8 @@ mod tests {
     use super::*;
 
     const LIST: &[FaultEntry] = &[
-        FaultEntry {
-            name: "silent-gap",
-            parameters: &["ms", "after_ms"],
-            description: "",
-        },
-        FaultEntry {
-            name: "burst",
-            parameters: &["frames"],
-            description: "",
-        },
+        entry("silent-gap", &["ms", "after_ms"], ""),
+        entry("burst", &["frames"], ""),
     ];
 
     #[track_caller]

@@ -4,6 +4,10 @@
 //! answers is followed, verb by verb, until the caller hangs up or the document does. A target of
 //! `ws` or `wss` is a media stream that is opened at once.
 //!
+//! A call is known to an [`Exchange`] while it lasts. The REST API of an emulator that shares it, or
+//! that it has [joined](Exchange::join), ends calls, leads them to other documents, and places new
+//! ones, in which a simulated person is called.
+//!
 //! The core is made of values that know no clock and no socket: who speaks which sample when
 //! (`line`), what a stream says and takes (`stream`), what is played (`playback`). Around it stands
 //! one task per call with one timer, that of the 20 ms frames; dropping the future of [`call`] ends
@@ -25,22 +29,41 @@ mod call;
 mod conversation;
 mod dial;
 mod error;
+mod exchange;
 mod farewell;
 mod fault;
+mod gather;
 mod keypad;
 mod line;
 mod options;
+mod orders;
+mod outbound;
 mod playback;
+mod progress;
+mod record;
 mod report;
 mod socket;
 mod stream;
+mod subscriber;
+mod trunk;
 mod verbs;
 mod web;
 
+use sidetone_twilio::form::Direction;
+
 pub use error::{HandshakeError, PhoneError, WebhookError};
+pub use exchange::Exchange;
+pub(crate) use exchange::{Entry, Instructions, Order, Registration, Unreachable};
 pub use fault::Fault;
 pub use options::{Options, Party, Turn};
+pub(crate) use outbound::{Aside, Detection, Outbound, place};
+pub(crate) use progress::CallCallback;
+pub use record::{CallRecord, OpenStream};
 pub use report::{Alert, End, HeardWord, Report, Spoken, StreamReport};
+pub use subscriber::{Answer, Subscriber};
+pub(crate) use trunk::{PATH as TRUNK_PATH, WireOrder};
+pub use trunk::{Trunk, TrunkError};
+pub(crate) use verbs::inline_url;
 
 /// Makes a call and sees it through, in real time.
 ///
@@ -55,13 +78,17 @@ pub use report::{Alert, End, HeardWord, Report, Spoken, StreamReport};
 /// Dropping the future hangs up without a word, as a phone does that loses its network.
 pub async fn call(options: Options) -> Result<Report, PhoneError> {
     match options.target.scheme() {
-        "http" | "https" => Box::pin(call::Call::new(options).by_webhook()).await,
-        "ws" | "wss" => Box::pin(call::Call::new(options).by_stream()).await,
+        "http" | "https" => Box::pin(inbound(options).by_webhook()).await,
+        "ws" | "wss" => Box::pin(inbound(options).by_stream()).await,
         _ => Err(PhoneError::UnsupportedTarget {
             target: error::shown(&options.target),
         }),
     }
 }
 
+fn inbound(options: Options) -> call::Call {
+    call::Call::new(options, Direction::Inbound)
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -118,7 +118,7 @@ fn set(server: &Server) -> Value {
 }
 
 /// A problem document of RFC 9457.
-fn problem(detail: &str) -> Response {
+pub(super) fn problem(detail: &str) -> Response {
     let body = json!({
         "type": "about:blank",
         "title": "Bad Request",

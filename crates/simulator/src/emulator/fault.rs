@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use sidetone_deepgram::listen::message::Close;
 
-use super::flaws::{Ending, Flaws, Malformed, Moment};
+use super::flaws::{Break, Ending, Flaws, Malformed, Moment, SpeechFlaws};
 use super::refusal::{REFUSALS, Refused};
-use crate::faults::{FaultEntry, FaultError, WrittenFault};
+use crate::faults::{FaultEntry, FaultError, WrittenFault, entry};
 
 /// A fault of the emulator, as in `drop:after_ms=4000,times=all`.
 ///
 /// It hits the first of each call's connections that can meet it, or every one when it is a habit
 /// rather than an accident. `times` (a number, or `all`) says otherwise; `skip` spares the first
 /// so many; `call` keeps it to the calls one of whose `extra` or `tag` holds this text. A call is
-/// told by its `extra`. What happens at a moment of a stream happens 4 s after its opening, or
-/// after `after_ms`.
+/// told by its `extra`; requests for speech, and those to Twilio, count as those of one call. What
+/// happens at a moment of a stream happens 4 s after its opening, or after `after_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     written: String,
@@ -39,36 +39,60 @@ pub(super) enum Kind {
     Moment(Option<Duration>, Moment),
     /// All along a stream.
     Habit(Habit),
+    /// At a request for speech.
+    SpeakRefusal(Refused),
+    /// In the answer to a request for speech.
+    Speech(SpeechFault),
     /// At a request to Twilio's REST API.
     Request(RequestFault),
 }
 
 impl Kind {
     pub(super) fn handshake(&self) -> Option<HandshakeFault> {
-        match self {
-            Self::Handshake(fault) => Some(fault.clone()),
-            Self::Moment(..) | Self::Habit(_) | Self::Request(_) => None,
+        if let Self::Handshake(fault) = self {
+            Some(fault.clone())
+        } else {
+            None
         }
     }
 
     pub(super) fn moment(&self) -> Option<(Option<Duration>, Moment)> {
-        match self {
-            Self::Moment(after, moment) => Some((*after, *moment)),
-            Self::Handshake(_) | Self::Habit(_) | Self::Request(_) => None,
+        if let Self::Moment(after, moment) = self {
+            Some((*after, *moment))
+        } else {
+            None
         }
     }
 
     pub(super) fn habit(&self) -> Option<Habit> {
-        match self {
-            Self::Habit(habit) => Some(*habit),
-            Self::Handshake(_) | Self::Moment(..) | Self::Request(_) => None,
+        if let Self::Habit(habit) = self {
+            Some(*habit)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn speak_refusal(&self) -> Option<Refused> {
+        if let Self::SpeakRefusal(refused) = self {
+            Some(refused.clone())
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn speech(&self) -> Option<SpeechFault> {
+        if let Self::Speech(fault) = self {
+            Some(*fault)
+        } else {
+            None
         }
     }
 
     pub(super) fn request(&self) -> Option<RequestFault> {
-        match self {
-            Self::Request(fault) => Some(*fault),
-            Self::Handshake(_) | Self::Moment(..) | Self::Habit(_) => None,
+        if let Self::Request(fault) = self {
+            Some(*fault)
+        } else {
+            None
         }
     }
 }
@@ -85,6 +109,27 @@ pub(super) enum HandshakeFault {
 pub(super) struct RequestFault {
     pub(super) status: u16,
     pub(super) retry_after_secs: Option<u32>,
+}
+
+/// What is wrong with an answer to a request for speech.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SpeechFault {
+    Slow { by: Duration, pace_percent: u32 },
+    WavHeader,
+    Breaks { after: Duration, how: Break },
+}
+
+impl SpeechFault {
+    /// Gives an answer this fault.
+    pub(super) fn apply(self, flaws: &mut SpeechFlaws) {
+        match self {
+            Self::Slow { by, pace_percent } => {
+                (flaws.late_by, flaws.pace_percent) = (by, pace_percent);
+            }
+            Self::WavHeader => flaws.wav_header = true,
+            Self::Breaks { after, how } => flaws.breaks = Some((after, how)),
+        }
+    }
 }
 
 /// How a stream is all along.
@@ -154,8 +199,14 @@ impl FromStr for Fault {
         let kind = kind(&written)?;
         let usual_times = match kind {
             Kind::Habit(Habit::Ends(_)) => 1,
-            Kind::Habit(_) => u32::MAX,
-            Kind::Handshake(_) | Kind::Moment(..) | Kind::Request(_) => 1,
+            Kind::Habit(_) | Kind::Speech(SpeechFault::Slow { .. } | SpeechFault::WavHeader) => {
+                u32::MAX
+            }
+            Kind::Handshake(_)
+            | Kind::Moment(..)
+            | Kind::SpeakRefusal(_)
+            | Kind::Speech(SpeechFault::Breaks { .. })
+            | Kind::Request(_) => 1,
         };
         let times = match written.text("times") {
             Some("all") => u32::MAX,
@@ -188,6 +239,10 @@ fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
     let moment = |moment| {
         let after_ms = written.number("after_ms", TIMES_MS)?;
         Ok(Kind::Moment(after_ms.map(Duration::from_millis), moment))
+    };
+    let breaks = |how| {
+        let after = Duration::from_millis(ms("after_ms", 1_000)?);
+        Ok(Kind::Speech(SpeechFault::Breaks { after, how }))
     };
     let status = || written.number("status", REFUSALS);
     let retry_after_secs = || written.number("retry_after_secs", 0..=3_600);
@@ -233,6 +288,20 @@ fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
             up_to_ms: ms("ms", 100)?,
         }),
         "merged-numerals" => Kind::Habit(Habit::MergedNumerals),
+        "speak-refuse" => {
+            let mut refused = Refused::of_speech_with_status(status()?.unwrap_or(503));
+            refused.retry_after_secs = retry_after_secs()?;
+            Kind::SpeakRefusal(refused)
+        }
+        "speak-stall" => breaks(Break::Stall)?,
+        "speak-cut" => breaks(Break::Cut)?,
+        "speak-slow" => Kind::Speech(SpeechFault::Slow {
+            by: Duration::from_millis(ms("ms", 2_000)?),
+            pace_percent: written
+                .number("percent", 1..=10_000)?
+                .unwrap_or(SpeechFlaws::USUAL_PACE_PERCENT),
+        }),
+        "speak-header" => Kind::Speech(SpeechFault::WavHeader),
         "twilio-refuse" => Kind::Request(RequestFault {
             status: status()?.unwrap_or(429),
             retry_after_secs: retry_after_secs()?,
@@ -258,20 +327,10 @@ const COUNTS: RangeInclusive<u32> = 0..=1_000_000;
 /// Up to an hour.
 const TIMES_MS: RangeInclusive<u64> = 0..=3_600_000;
 
-const fn entry(
-    name: &'static str,
-    parameters: &'static [&'static str],
-    description: &'static str,
-) -> FaultEntry {
-    FaultEntry {
-        name,
-        parameters,
-        description,
-    }
-}
-
 const STREAM: &[&str] = &["times", "skip", "call"];
 const MOMENT: &[&str] = &["after_ms", "times", "skip", "call"];
+const SPEECH: &[&str] = &["after_ms", "times", "skip"];
+const REFUSAL: &[&str] = &["status", "retry_after_secs", "times", "skip"];
 const DELAY: &[&str] = &["ms", "times", "skip", "call"];
 
 const LIST: &[FaultEntry] = &[
@@ -395,8 +454,34 @@ const LIST: &[FaultEntry] = &[
         "digits are written as figures, and those in a row as one word: four seven is 47",
     ),
     entry(
+        "speak-refuse",
+        REFUSAL,
+        "a request for speech is refused with `status` (503), with a Retry-After when told so",
+    ),
+    entry(
+        "speak-stall",
+        SPEECH,
+        "speech stops after `after_ms` (1000) of it, and the answer stays open; with 0 there is \
+         no answer at all",
+    ),
+    entry(
+        "speak-cut",
+        SPEECH,
+        "speech breaks off with its connection after `after_ms` (1000) of it",
+    ),
+    entry(
+        "speak-slow",
+        &["ms", "percent", "times", "skip"],
+        "speech begins `ms` (2000) later and comes at `percent` (1000) of its own pace",
+    ),
+    entry(
+        "speak-header",
+        &["times", "skip"],
+        "speech has a WAV header in front, though container=none was asked for",
+    ),
+    entry(
         "twilio-refuse",
-        &["status", "retry_after_secs", "times", "skip"],
+        REFUSAL,
         "a request to Twilio's REST API is refused with `status` (429)",
     ),
 ];
@@ -429,6 +514,9 @@ mod tests {
             ("drop", 1),
             ("refuse", 1),
             ("close-unanswered", 1),
+            ("speak-refuse", 1),
+            ("speak-cut", 1),
+            ("speak-header", u32::MAX),
             ("slow", u32::MAX),
             ("slow:times=2", 2),
             ("drop:times=all", u32::MAX),

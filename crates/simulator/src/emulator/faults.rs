@@ -8,7 +8,8 @@ use sidetone_deepgram::listen::query::Query;
 use tokio::sync::watch;
 
 use super::fault::{Fault, HandshakeFault, Kind, RequestFault};
-use super::flaws::{Flaws, Moment};
+use super::flaws::{Flaws, Moment, SpeechFlaws};
+use super::refusal::Refused;
 
 /// The faults of an emulator, which all its connections ask.
 #[derive(Clone, Debug)]
@@ -100,6 +101,20 @@ impl Faults {
             struck,
         };
         (flaws, strikes)
+    }
+
+    /// How a request for speech is refused.
+    pub(super) fn at_speak_request(&self) -> Option<Refused> {
+        met(&mut self.lock(), &Caller::default(), Kind::speak_refusal).next()
+    }
+
+    /// What an answer to a request for speech has wrong.
+    pub(super) fn at_speech(&self) -> SpeechFlaws {
+        let mut flaws = SpeechFlaws::default();
+        for fault in met(&mut self.lock(), &Caller::default(), Kind::speech) {
+            fault.apply(&mut flaws);
+        }
+        flaws
     }
 
     /// What a request to Twilio's REST API meets.

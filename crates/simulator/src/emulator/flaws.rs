@@ -39,6 +39,44 @@ pub(super) enum Moment {
     Malform(Malformed),
 }
 
+/// What goes wrong with one answer to a request for speech.
+#[derive(Clone, Debug)]
+pub(super) struct SpeechFlaws {
+    /// The first audio comes so much later.
+    pub(super) late_by: Duration,
+    /// How fast audio comes, 100 being the pace of speech.
+    pub(super) pace_percent: u32,
+    /// A WAV header is in front of the audio, whether asked for or not.
+    pub(super) wav_header: bool,
+    /// What happens after so much audio.
+    pub(super) breaks: Option<(Duration, Break)>,
+}
+
+impl SpeechFlaws {
+    /// Ten times the pace of speech.
+    pub(super) const USUAL_PACE_PERCENT: u32 = 1_000;
+}
+
+impl Default for SpeechFlaws {
+    fn default() -> Self {
+        Self {
+            late_by: Duration::ZERO,
+            pace_percent: Self::USUAL_PACE_PERCENT,
+            wav_header: false,
+            breaks: None,
+        }
+    }
+}
+
+/// How an answer does not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Break {
+    /// The connection is gone.
+    Cut,
+    /// The connection is there, and nothing comes any more.
+    Stall,
+}
+
 /// How a message is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Malformed {

@@ -72,6 +72,18 @@ impl Refused {
         }
     }
 
+    /// The same for a request for speech, where some are said in other words.
+    pub(super) fn of_speech_with_status(status: u16) -> Self {
+        let known = [
+            Refusal::SPEAK_TOO_MANY_CHARACTERS,
+            Refusal::SPEAK_MEDIA_TYPE,
+            Refusal::SPEAK_UNPROCESSABLE,
+            Refusal::SPEAK_TOO_MANY_REQUESTS,
+        ];
+        let known = known.into_iter().find(|refusal| refusal.status == status);
+        known.map_or_else(|| Self::with_status(status), Self::from)
+    }
+
     /// The body.
     pub(super) fn body(&self, request_id: &str) -> ErrorBody {
         let message = self.message.clone().into_owned();

@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// The dice of one request.
-    fn dice(&self) -> Dice {
+    pub(super) fn dice(&self) -> Dice {
         self.seeded().dice.fork()
     }
 
@@ -104,7 +104,7 @@ impl Server {
     }
 
     /// Whether whoever sent these headers may come in.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let credentials = Credentials::of(headers).ok_or(Refusal::INVALID_AUTH)?;
         let (Credentials::Key(secret) | Credentials::Token(secret)) = credentials;
         if let Some(refused) = Refused::asked_by(secret) {
@@ -231,7 +231,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: serde_json::Value) -> Resp
     }
 }
 
-fn refuse(refused: &Refused, request_id: &str) -> Response {
+pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response {
     tracing::info!(%request_id, status = refused.status, words = %refused.message, "Refused.");
     let status = StatusCode::from_u16(refused.status).expect("refusals have an HTTP status");
     let words = HeaderValue::from_str(&refused.message);
@@ -245,7 +245,7 @@ fn refuse(refused: &Refused, request_id: &str) -> Response {
     with_id(response, request_id)
 }
 
-fn with_id(mut response: Response, request_id: &str) -> Response {
+pub(super) fn with_id(mut response: Response, request_id: &str) -> Response {
     let request_id = HeaderValue::from_str(request_id).expect("a UUID is a header's value");
     response.headers_mut().insert("dg-request-id", request_id);
     response
@@ -257,11 +257,11 @@ const NOT_A_WEBSOCKET: Refusal = Refusal::new(
     "Bad Request: a WebSocket upgrade is expected here.",
 );
 
-/// How long a handshake hangs, longer than any client should wait for it.
-const HANG_LIMIT: Duration = Duration::from_secs(120);
+/// How long what hangs on request does so, longer than any client should wait for it.
+pub(super) const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// More streams at once are refused with 429.
 const MAX_STREAMS: usize = 10_000;
 
-const PROJECT_ID: &str = "0b1d7f5e-3a52-4a0c-8f0e-2d6c54b7a911";
+pub(super) const PROJECT_ID: &str = "0b1d7f5e-3a52-4a0c-8f0e-2d6c54b7a911";
 const KEY_ID: &str = "c3a9d1e4-52f7-4b6e-9a38-71f0be2d6c05";

@@ -1,16 +1,21 @@
-//! The emulated REST API of Twilio, as far as Sidetone uses it: one account and its numbers.
+//! The emulated REST API of Twilio, as far as Sidetone uses it: one account, its numbers, and the
+//! calls of the simulated phones that share its exchange.
 //!
 //! Credentials by HTTP Basic, parameters as a form, answers and errors as JSON in Twilio's shapes.
 
 mod answer;
+mod calls;
 mod numbers;
+mod parameters;
+mod placing;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, OriginalUri, Path, RawForm, RawQuery, State};
 use axum::response::Json;
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
@@ -18,11 +23,16 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use sidetone_twilio::AccountSid;
+use sidetone_twilio::{AccountSid, CallSid};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use self::answer::{Problem, date};
+use self::answer::{Problem, date, page};
 use self::numbers::Number;
 use super::faults::Faults;
+use crate::dice::Dice;
+use crate::phone::Exchange;
 
 /// The account that the emulated Twilio has.
 #[derive(Clone, Debug)]
@@ -33,6 +43,8 @@ pub struct TwilioAccount {
     pub auth_token: SecretString,
     /// Its numbers, E.164.
     pub numbers: Vec<String>,
+    /// Calls that are placed leave the queue at this distance. Twilio's own is a second.
+    pub call_interval: Duration,
 }
 
 /// The account of the simulated phone, with Twilio's test number and the auth token `emulated`.
@@ -44,8 +56,18 @@ impl Default for TwilioAccount {
                 .expect("the sid is valid"),
             auth_token: "emulated".into(),
             numbers: vec!["+15005550006".to_owned()],
+            call_interval: Duration::from_secs(1),
         }
     }
+}
+
+/// What Twilio works with.
+pub(super) struct Means {
+    pub(super) faults: Faults,
+    pub(super) exchange: Exchange,
+    pub(super) seed: u64,
+    pub(super) tasks: TaskTracker,
+    pub(super) cancelled: CancellationToken,
 }
 
 /// What all requests share.
@@ -57,7 +79,19 @@ struct Shared {
     auth_token: SecretString,
     created: jiff::Timestamp,
     numbers: Mutex<Vec<Number>>,
+    queue: Mutex<Queue>,
+    call_interval: Duration,
     faults: Faults,
+    exchange: Exchange,
+    tasks: TaskTracker,
+    cancelled: CancellationToken,
+}
+
+/// The calls that are placed.
+struct Queue {
+    dice: Dice,
+    /// When the next one can leave it.
+    next_release: Instant,
 }
 
 impl Twilio {
@@ -72,6 +106,34 @@ impl Twilio {
             .expect("nothing panics while it is held")
     }
 
+    fn has_number(&self, number: &str) -> bool {
+        self.number_sid(number).is_some()
+    }
+
+    fn number_sid(&self, number: &str) -> Option<String> {
+        let numbers = self.numbers();
+        let mut sids = numbers.iter().filter_map(|known| known.sid_of(number));
+        sids.next().map(str::to_owned)
+    }
+
+    fn dice(&self) -> Dice {
+        self.queue().dice.fork()
+    }
+
+    /// Sid and seed of a call that is placed now, and when it leaves the queue.
+    fn next_call(&self, now: Instant) -> (CallSid, u64, Instant) {
+        let mut queue = self.queue();
+        let release_at = queue.next_release.max(now);
+        queue.next_release = release_at + self.0.call_interval;
+        let seed = queue.dice.within(0..=u64::MAX - 1);
+        (queue.dice.sid("CA"), seed, release_at)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        let queue = self.0.queue.lock();
+        queue.expect("nothing panics while it is held")
+    }
+
     fn knows(&self, headers: &HeaderMap) -> bool {
         let authorization = headers
             .get(AUTHORIZATION)
@@ -84,7 +146,7 @@ impl Twilio {
 }
 
 /// The routes below `/2010-04-01`.
-pub(super) fn routes(account: TwilioAccount, faults: Faults) -> Router {
+pub(super) fn routes(account: TwilioAccount, means: Means) -> Router {
     let created = jiff::Timestamp::now();
     let numbered = (1..).zip(account.numbers);
     let numbers = numbered.map(|(index, number)| Number::new(index, number, created));
@@ -93,7 +155,15 @@ pub(super) fn routes(account: TwilioAccount, faults: Faults) -> Router {
         auth_token: account.auth_token,
         created,
         numbers: Mutex::new(numbers.collect()),
-        faults,
+        queue: Mutex::new(Queue {
+            dice: Dice::new(means.seed),
+            next_release: Instant::now(),
+        }),
+        call_interval: account.call_interval,
+        faults: means.faults,
+        exchange: means.exchange,
+        tasks: means.tasks,
+        cancelled: means.cancelled,
     }));
     Router::new()
         .route("/Accounts/{account}", get(fetch_account))
@@ -105,6 +175,22 @@ pub(super) fn routes(account: TwilioAccount, faults: Faults) -> Router {
             "/Accounts/{account}/IncomingPhoneNumbers/{number}",
             get(fetch_number).post(update_number),
         )
+        .route(
+            "/Accounts/{account}/Calls.json",
+            get(calls::list).post(calls::create),
+        )
+        .route(
+            "/Accounts/{account}/Calls/{call}",
+            get(calls::fetch).post(calls::update),
+        )
+        .route(
+            "/Accounts/{account}/Calls/{call}/Streams.json",
+            post(calls::start_stream),
+        )
+        .route(
+            "/Accounts/{account}/Calls/{call}/Streams/{stream}",
+            post(calls::stop_stream),
+        )
         .fallback(not_found)
         .with_state(twilio)
 }
@@ -113,6 +199,17 @@ pub(super) fn routes(account: TwilioAccount, faults: Faults) -> Router {
 struct Admitted {
     /// The whole path, for the words of an error.
     path: String,
+}
+
+impl Admitted {
+    /// Whether it is for the account there is.
+    fn of_account(&self, account: &str, twilio: &Twilio) -> Result<(), Problem> {
+        if account == twilio.sid() {
+            Ok(())
+        } else {
+            Err(Problem::not_found(&self.path))
+        }
+    }
 }
 
 impl FromRequestParts<Twilio> for Admitted {
@@ -164,20 +261,21 @@ async fn list_numbers(
     Path(account): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    if account != twilio.sid() {
-        return Err(Problem::not_found(&admitted.path));
-    }
-    let query = query.unwrap_or_default();
-    let mut asked = form_urlencoded::parse(query.as_bytes());
-    let part = asked.find_map(|(name, value)| (name == "PhoneNumber").then_some(value));
+    admitted.of_account(&account, &twilio)?;
+    let asked = parameters::read(query.unwrap_or_default().as_bytes())?;
     // A plus sign that was not encoded has become a space.
-    let part = part.as_deref().unwrap_or_default().trim();
+    let part = asked.value("PhoneNumber").unwrap_or_default().trim();
     let numbers = twilio.numbers();
     let matching = numbers.iter().filter(|number| number.matches(part));
     let found: Vec<Value> = matching
         .map(|number| number.to_json(twilio.sid()))
         .collect();
-    Ok(Json(numbers::page(twilio.sid(), &found)))
+    Ok(Json(page(
+        "incoming_phone_numbers",
+        &admitted.path,
+        &asked,
+        found,
+    )))
 }
 
 async fn fetch_number(

@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
-use sidetone_twilio::form::{CallProgress, CallStatus, Direction, Place, VoiceRequest};
+use sidetone_twilio::form::{CallStatus, Direction, Place, VoiceRequest};
 use sidetone_twilio::stream::MediaTrack;
-use sidetone_twilio::twiml::Method;
+use sidetone_twilio::twiml::{CallEvent, Method};
 use sidetone_twilio::{CallSid, StreamSid};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::fork::Fork;
@@ -22,14 +22,17 @@ use self::streams::{Handshake, Stream};
 pub(super) use self::streams::{Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
 use super::error::{chain, shown};
+use super::exchange::{Order, Registration};
+use super::gather::Gathering;
 use super::keypad::Keypad;
 use super::line::{FRAME, Line};
+use super::orders::Interrupt;
+use super::progress::CallCallback;
+use super::record::CallRecord;
 use super::socket::Received;
 use super::stream::Fate;
 use super::web::Web;
-use super::{
-    Alert, End, Fault, HeardWord, Options, Party, PhoneError, Report, Spoken, StreamReport,
-};
+use super::{Alert, End, Fault, HeardWord, Options, Party, PhoneError, Report, Spoken};
 use crate::dice::Dice;
 use crate::voice::SpokenWord;
 
@@ -41,21 +44,36 @@ use crate::voice::SpokenWord;
 pub(super) struct Call {
     pub(super) options: Options,
     call_sid: CallSid,
+    direction: Direction,
+    /// What the call has to tell, for all who may know of it.
+    pub(super) entry: Registration,
+    pub(super) orders: mpsc::Receiver<(CallSid, Order)>,
+    /// Whether it was led to another document than those it came to by itself.
+    pub(super) is_led: bool,
+    /// What was ordered and is still to be done by whoever follows the document.
+    pub(super) ordered: Option<Interrupt>,
     pub(super) dice: Dice,
     began: Instant,
+    pub(super) answered: Option<Instant>,
+    /// The status in which it ends.
+    pub(super) last_status: CallStatus,
+    pub(super) callback: CallCallback,
     clock: FrameClock,
     pub(super) line: Line,
     pub(super) callee: Callee,
     /// Whether a stream may come with what is still to be done of the document.
     pub(super) stream_ahead: bool,
     keypad: Keypad,
+    pub(super) gathering: Option<Gathering>,
     fork: Fork,
     streams: Vec<Stream>,
+    /// Streams that are to end as soon as they are open.
+    abandoned: Vec<StreamSid>,
     handshakes: FuturesUnordered<BoxFuture<'static, Box<Handshake>>>,
     /// Status callbacks of the call so far.
-    told: u64,
+    pub(super) told: u64,
     /// What runs beside the call; each has its own deadline and gives a note when it failed.
-    errands: FuturesUnordered<BoxFuture<'static, Option<String>>>,
+    pub(super) errands: FuturesUnordered<BoxFuture<'static, Option<String>>>,
     pub(super) web: Web,
     /// Fetched so far.
     pub(super) documents: usize,
@@ -64,12 +82,6 @@ pub(super) struct Call {
     over: Vec<(StreamSid, Over)>,
     /// Words that are over on the line, and may still have to leave.
     unsettled: Vec<(Party, SpokenWord)>,
-    spoken: Vec<Spoken>,
-    heard: Vec<HeardWord>,
-    played_samples: u64,
-    ended_streams: Vec<StreamReport>,
-    alerts: Vec<Alert>,
-    notes: Vec<String>,
 }
 
 /// What can happen next.
@@ -81,23 +93,45 @@ enum Event {
     Handshake(Box<Handshake>),
     Errand(Option<String>),
     Received(usize, Received),
+    Ordered(Order),
 }
 
 impl Call {
-    pub(super) fn new(mut options: Options) -> Self {
+    pub(super) fn new(mut options: Options, direction: Direction) -> Self {
         let mut dice = Dice::new(options.seed);
         let call_sid = options.call_sid.take().unwrap_or_else(|| dice.sid("CA"));
+        let status = match direction {
+            Direction::OutboundApi => CallStatus::Queued,
+            _ => CallStatus::Ringing,
+        };
+        let (entry, orders) = options.exchange.register(CallRecord::new(
+            call_sid.clone(),
+            options.account_sid.clone(),
+            direction.clone(),
+            [options.from.clone(), options.to.clone()],
+            status,
+        ));
         let now = Instant::now();
         Self {
             call_sid,
+            direction,
+            entry,
+            orders,
+            is_led: false,
+            ordered: None,
             began: now,
+            answered: Some(now),
+            last_status: CallStatus::Completed,
+            callback: CallCallback::of_number(options.status_callback.clone()),
             clock: FrameClock::new(now),
             line: Line::new(std::mem::take(&mut options.turns)),
             callee: Callee::Absent,
             stream_ahead: true,
             keypad: Keypad::new(&options.dtmf),
+            gathering: None,
             fork: Fork::planned(&options.faults),
             streams: Vec::new(),
+            abandoned: Vec::new(),
             handshakes: FuturesUnordered::new(),
             told: 0,
             errands: FuturesUnordered::new(),
@@ -106,12 +140,6 @@ impl Call {
             origin: None,
             over: Vec::new(),
             unsettled: Vec::new(),
-            spoken: Vec::new(),
-            heard: Vec::new(),
-            played_samples: 0,
-            ended_streams: Vec::new(),
-            alerts: Vec::new(),
-            notes: Vec::new(),
             dice,
             options,
         }
@@ -130,7 +158,7 @@ impl Call {
             })?;
         self.tell_if_first(&Fault::AnsweredFirst, CallStatus::InProgress)
             .await;
-        let end = self.follow(first).await;
+        let end = self.follow(Ok(Some(first))).await;
         Ok(self.finish(end).await)
     }
 
@@ -140,12 +168,17 @@ impl Call {
             .await;
         let plan = self.target_plan();
         self.stream_ahead = false;
+        self.entry.reach(CallStatus::InProgress);
         if plan.start.tracks.contains(&MediaTrack::Outbound) {
             self.callee = Callee::Present;
         }
         let stream_sid = self.open_stream(plan);
         let end = match self.until(|call| call.take_over(&stream_sid)).await {
-            Err(end) => end,
+            Err(Interrupt::End(end)) => end,
+            Err(redirect) => {
+                self.abandon_stream(&stream_sid);
+                self.follow(Err(redirect)).await
+            }
             Ok(Over::NotOpened(source)) => {
                 let url = shown(&self.options.target);
                 return Err(PhoneError::Handshake { url, source });
@@ -160,21 +193,22 @@ impl Call {
     /// Waits until `ready` gives something, while the call goes on.
     ///
     /// # Errors
-    /// The end of the call, when it comes first.
+    /// The end of the call, or what was ordered, when it comes first.
     pub(super) async fn until<T>(
         &mut self,
         mut ready: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Result<T, End> {
+    ) -> Result<T, Interrupt> {
         loop {
             if let Some(found) = ready(self) {
                 return Ok(found);
             }
+            self.obey()?;
             // Where no stream will listen, the people on the phone talk all the same.
             if !self.stream_ahead && self.streams.is_empty() && self.handshakes.is_empty() {
                 self.line.open();
             }
             if let Some(end) = self.end_due() {
-                return Err(end);
+                return Err(end.into());
             }
             self.step().await;
         }
@@ -201,26 +235,37 @@ impl Call {
         self.errands.push(noted(what, errand));
     }
 
-    pub(super) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+    /// The call begins only now: it was queued.
+    pub(super) fn begin_now(&mut self) {
+        self.began = Instant::now();
+        self.clock = FrameClock::new(self.began);
+    }
+
+    pub(super) fn note(&self, note: impl Into<String>) {
+        self.note_all([note.into()]);
+    }
+
+    pub(super) fn note_all(&self, notes: impl IntoIterator<Item = String>) {
+        self.entry.update(|call| call.notes.extend(notes));
     }
 
     /// Records what Twilio's debugger would show; once per stream and code, as there.
-    pub(super) fn alert(&mut self, code: u32, stream_sid: Option<&StreamSid>, detail: String) {
+    pub(super) fn alert(&self, code: u32, stream_sid: Option<&StreamSid>, detail: String) {
         let is_known =
             |alert: &Alert| alert.code == code && alert.stream_sid.as_ref() == stream_sid;
-        if stream_sid.is_some() && self.alerts.iter().any(is_known) {
+        if stream_sid.is_some() && self.entry.look(|call| call.alerts.iter().any(is_known)) {
             return;
         }
         let whose = stream_sid
             .map(|sid| format!(" on stream {sid}"))
             .unwrap_or_default();
         self.note(format!("Twilio error {code}{whose}: {detail}"));
-        self.alerts.push(Alert {
+        let alert = Alert {
             code,
             stream_sid: stream_sid.cloned(),
             detail,
-        });
+        };
+        self.entry.update(|call| call.alerts.push(alert));
     }
 
     /// What every request about the call says.
@@ -231,30 +276,33 @@ impl Call {
             zip: zip.into(),
             country: "US".into(),
         };
+        let is_inbound = self.direction == Direction::Inbound;
+        let attested = |text: &str| is_inbound.then(|| text.to_owned());
         VoiceRequest {
             account_sid: Some(self.options.account_sid.clone()),
             from: Some(self.options.from.clone()),
             to: Some(self.options.to.clone()),
-            direction: Some(Direction::Inbound),
+            direction: Some(self.direction.clone()),
             status,
             from_place: place("SAN FRANCISCO", "CA", "94103"),
             to_place: place("", "", ""),
-            stir_verstat: Some("TN-Validation-Passed-A".into()),
+            stir_verstat: attested("TN-Validation-Passed-A"),
             // Percent-encoded JSON, and on the wire encoded once more: who decodes twice gets
             // the signature wrong.
-            call_token: Some(
+            call_token: attested(
                 "%7B%22parentCallInfoToken%22%3A%22eyJhbGciOiJFUzI1NiJ9%22%2C\
-                 %22identityHeaderTokens%22%3A%5B%5D%7D"
-                    .into(),
+                 %22identityHeaderTokens%22%3A%5B%5D%7D",
             ),
+            answered_by: self.entry.look(|call| call.answered_by.clone()),
             ..VoiceRequest::new(self.call_sid.clone())
         }
     }
 
     /// What happens next, done. Cancel-safe: what is lost with the future has not happened yet.
-    async fn step(&mut self) {
+    pub(super) async fn step(&mut self) {
         let Self {
             clock,
+            orders,
             handshakes,
             errands,
             streams,
@@ -263,6 +311,7 @@ impl Call {
         let event = tokio::select! {
             biased;
             due = clock.tick() => Event::Frame { due },
+            Some((_, order)) = orders.recv() => Event::Ordered(order),
             Some(handshake) = handshakes.next() => Event::Handshake(handshake),
             Some(note) = errands.next() => Event::Errand(note),
             (index, received) = poll_fn(|context| poll_streams(streams, context)) => {
@@ -272,7 +321,8 @@ impl Call {
         match event {
             Event::Frame { due } => self.send_frames(due),
             Event::Handshake(handshake) => self.stream_opened(handshake),
-            Event::Errand(note) => self.notes.extend(note),
+            Event::Errand(note) => self.note_all(note),
+            Event::Ordered(order) => self.take_order(order),
             Event::Received(index, received) => self.stream_received(index, received),
         }
     }
@@ -292,13 +342,17 @@ impl Call {
             .iter_mut()
             .find_map(|stream| stream.side.playback());
         self.line.advance(self.callee, playback);
-        let pressed = if self.line.all_said(self.callee) && self.has_bidirectional_stream() {
+        let all_said = self.line.all_said(self.callee);
+        let pressed = if self.gathering.is_some() || all_said && self.has_bidirectional_stream() {
             self.keypad.advance()
         } else {
             None
         };
-        if pressed.is_some() {
+        if let Some(key) = pressed {
             self.line.stir();
+            if let Some(gathering) = &mut self.gathering {
+                gathering.press(key, position);
+            }
         }
         for stream in &mut self.streams {
             stream.send_frames(due, position, &self.line, pressed);
@@ -319,12 +373,14 @@ impl Call {
         self.unsettled.extend(self.line.ended().iter().cloned());
         self.settle_words();
         let origin = self.origin;
-        self.heard
-            .extend(self.line.take_heard().map(|word| HeardWord {
+        for word in self.line.take_heard() {
+            let heard = HeardWord {
                 start_ms: to_ms(origin, word.start),
                 word: word.word,
                 text: word.text,
-            }));
+            };
+            self.entry.update(|call| call.heard.push(heard));
+        }
     }
 
     /// Records the words that have left, and forgets those that never will.
@@ -338,12 +394,14 @@ impl Call {
                 .map(|stream| stream.side.fate(*party, word));
             let is_carried = fates.clone().any(|fate| fate == Fate::Carried);
             if is_carried {
-                self.spoken.push(Spoken {
+                let spoken = Spoken {
                     party: *party,
                     word: word.word.clone(),
                     start_ms: to_ms(origin, word.start),
+                    end_ms: to_ms(origin, word.end),
                     sent_at,
-                });
+                };
+                self.entry.update(|call| call.spoken.push(spoken));
             }
             !is_carried && fates.clone().any(|fate| fate == Fate::Waiting)
         });
@@ -354,7 +412,8 @@ impl Call {
         if self.began.elapsed() >= self.options.time_limit {
             return Some(End::TimeLimit);
         }
-        let has_keys_to_press = !self.keypad.is_done() && self.has_bidirectional_stream();
+        let has_keys_to_press =
+            !self.keypad.is_done() && (self.gathering.is_some() || self.has_bidirectional_stream());
         let is_over = self.line.is_over(self.callee, self.options.linger)
             && self.handshakes.is_empty()
             && !has_keys_to_press;
@@ -368,20 +427,23 @@ impl Call {
     }
 
     /// Ends the streams, tells who wants to know, and waits for the answers.
-    async fn finish(mut self, end: End) -> Report {
+    pub(super) async fn finish(mut self, end: End) -> Report {
         let duration = self.began.elapsed();
         self.handshakes.clear();
-        self.tell_if_first(&Fault::CompletedFirst, CallStatus::Completed)
+        let status = self.last_status.clone();
+        self.tell_if_first(&Fault::CompletedFirst, status.clone())
             .await;
         while let Some(newest) = self.streams.len().checked_sub(1) {
             self.leave_stream(newest);
         }
-        if !self.options.faults.contains(&Fault::CompletedFirst) {
-            let told = self.status_told(CallStatus::Completed);
-            self.errands.extend(told);
+        self.entry.update(|call| call.end = Some(end.clone()));
+        if self.options.faults.contains(&Fault::CompletedFirst) {
+            self.entry.reach(status);
+        } else {
+            self.tell_status(CallEvent::Completed, status);
         }
         while let Some(note) = self.errands.next().await {
-            self.notes.extend(note);
+            self.note_all(note);
         }
         let turns_left = self.line.turns_left();
         if turns_left > 0 {
@@ -389,60 +451,24 @@ impl Call {
                 "{turns_left} turns were not said: their time did not come"
             ));
         }
+        let record = self.entry.record();
         Report {
-            call_sid: self.call_sid,
-            spoken: self.spoken,
-            heard: self.heard,
-            played_samples: self.played_samples,
-            streams: self.ended_streams,
-            alerts: self.alerts,
-            notes: self.notes,
+            call_sid: record.call_sid,
+            spoken: record.spoken,
+            heard: record.heard,
+            digits: record.digits,
+            played_samples: record.played_samples,
+            streams: record.streams,
+            alerts: record.alerts,
+            notes: record.notes,
             end,
             duration,
         }
     }
-
-    /// Tells the call's status callback, and waits for its answer while the call goes on, if
-    /// `fault` wants that.
-    async fn tell_if_first(&mut self, fault: &Fault, status: CallStatus) {
-        if !self.options.faults.contains(fault) {
-            return;
-        }
-        match self.status_told(status) {
-            Some(told) => {
-                let note = self.alongside(told).await;
-                self.notes.extend(note);
-            }
-            None => self.note(format!(
-                "fault {fault}: there is no status callback to tell"
-            )),
-        }
-    }
-
-    /// The errand that tells the call's status callback, if it has one. That of an inbound call
-    /// is told `completed` and nothing before, unless a fault wants it otherwise.
-    fn status_told(&mut self, status: CallStatus) -> Option<BoxFuture<'static, Option<String>>> {
-        let url = self.options.status_callback.clone()?;
-        let is_final = status.is_final();
-        let progress = CallProgress {
-            call: self.voice_request(status),
-            sequence_number: Some(self.told),
-            timestamp: Some(Timestamp::now()),
-            duration_secs: is_final.then_some(self.began.elapsed().as_secs()),
-            sip_response_code: is_final.then_some(200),
-        };
-        self.told += 1;
-        let form = progress.to_form();
-        let telling = self.web.tell(&url, Method::Post, &form, &mut self.dice);
-        Some(noted(
-            format!("the status callback {}", shown(&url)),
-            telling,
-        ))
-    }
 }
 
 /// An errand that gives a note when it failed.
-fn noted<E: std::error::Error + 'static>(
+pub(super) fn noted<E: std::error::Error + 'static>(
     what: String,
     errand: impl Future<Output = Result<(), E>> + Send + 'static,
 ) -> BoxFuture<'static, Option<String>> {

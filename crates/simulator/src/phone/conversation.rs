@@ -111,6 +111,17 @@ impl Conversation {
         })
     }
 
+    /// Further turns, after those there are.
+    pub(super) fn add(&mut self, turns: Vec<Turn>) {
+        self.turns.extend(turns);
+    }
+
+    /// The callee is not on the phone any more, not even in the middle of a word.
+    pub(super) fn drop_callee(&mut self) {
+        self.speaking
+            .take_if(|speaking| speaking.party == Party::Callee);
+    }
+
     /// Whether nothing will be said any more, if the callee stays where it is.
     pub(super) fn is_over(&self, callee: Callee) -> bool {
         self.speaking.is_none()
@@ -142,7 +153,7 @@ pub(super) struct Voicing {
 
 impl Voicing {
     /// Plays a recording, from position `at`.
-    fn play(rest: Bytes, at: u64) -> Self {
+    pub(super) fn play(rest: Bytes, at: u64) -> Self {
         Self {
             rest,
             at,

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use sidetone_audio::wav::WavError;
 use sidetone_twilio::twiml::TwimlError;
 use tokio_tungstenite::tungstenite;
 use url::{Position, Url};
@@ -52,8 +53,8 @@ pub enum WebhookError {
         /// The beginning of the body.
         body: String,
     },
-    /// A body of more than 64 KiB.
-    #[error("its answer is longer than 64 KiB")]
+    /// A body of more than Twilio takes.
+    #[error("its answer is too long")]
     TooLong,
     /// Neither TwiML nor text.
     #[error("its answer has the content type {found}, expected text/xml")]
@@ -67,11 +68,20 @@ pub enum WebhookError {
     /// A document Twilio would not follow.
     #[error("its TwiML cannot be followed")]
     Twiml(#[from] TwimlError),
+    /// Not a recording that can be played.
+    #[error("its answer is no recording that is played here")]
+    Recording(#[source] WavError),
     /// More documents than a call may have.
     #[error("the call went through {documents} documents; do they redirect in a circle?")]
     TooManyDocuments {
         /// How many there were.
         documents: usize,
+    },
+    /// A relative URL in a document that came without one.
+    #[error("`{url}` is relative, and inline TwiML has no URL that it could be relative to")]
+    Relative {
+        /// As the document has it.
+        url: String,
     },
     /// Not a URL that can be requested.
     #[error("`{url}` is not a URL of a webhook")]
@@ -88,9 +98,10 @@ impl WebhookError {
             Self::Unreachable(_) => 11205,
             Self::TimedOut | Self::Refused { .. } | Self::TooManyDocuments { .. } => 11200,
             Self::TooLong => 11750,
-            Self::ContentType { .. } => 12300,
+            Self::ContentType { .. } | Self::Recording(_) => 12300,
             Self::NotText => 12100,
             Self::Twiml(error) => error.code(),
+            Self::Relative { .. } => 15004,
             Self::BadUrl { .. } => 11100,
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum Farewell {
     Nothing,
     /// The reset of the connection.
     Reset,
+    /// The same, after a while in which the socket stays and is dead.
+    LateReset { after: Duration },
 }
 
 impl Farewell {
@@ -29,6 +31,10 @@ impl Farewell {
             Fault::CloseWithoutStop { code, after } => Some((Self::Close { code }, after)),
             Fault::HalfOpen { after } => Some((Self::Nothing, after)),
             Fault::TcpReset { after } => Some((Self::Reset, after)),
+            Fault::StreamError {
+                reset_after: after,
+                after: age,
+            } => Some((Self::LateReset { after }, Some(age))),
             _ => None,
         });
         wanted.unwrap_or_default()

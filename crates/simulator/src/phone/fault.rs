@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::faults::{FaultEntry, FaultError, WrittenFault, write_fault};
+use crate::faults::{FaultEntry, FaultError, WrittenFault, entry, write_fault};
 
 /// Something that real calls do now and then and a server has to live with.
 ///
@@ -65,6 +65,11 @@ pub enum Fault {
         /// How late.
         by: Duration,
     },
+    /// `start` comes late after `connected`.
+    LateStart {
+        /// How late.
+        by: Duration,
+    },
     /// The call's first stream is forked once more. The people pause until the fork carries
     /// audio, so that no word falls into the seam.
     ParallelForks {
@@ -92,6 +97,14 @@ pub enum Fault {
     TcpReset {
         /// Age of the stream; `None`: at the end of the call.
         after: Option<Duration>,
+    },
+    /// Twilio gives the stream up: `stream-error` is told at once, and nothing is sent any more on
+    /// the socket, which is reset later.
+    StreamError {
+        /// How long after the callback.
+        reset_after: Duration,
+        /// Age of the stream.
+        after: Duration,
     },
     /// `stream-stopped` is told, and answered, before the `stop` message is sent.
     StoppedFirst,
@@ -157,6 +170,11 @@ impl Fault {
             "the stream's upgrade begins ms (3000) late",
         ),
         entry(
+            "late-start",
+            &["ms"],
+            "`start` comes ms (1000) after `connected`",
+        ),
+        entry(
             "parallel-forks",
             &["after_ms"],
             "the first stream is forked once more, in a pause of the talk",
@@ -177,6 +195,11 @@ impl Fault {
             "nothing is sent any more, not even pongs, and the socket stays",
         ),
         entry("tcp-reset", &["after_ms"], "the connection is reset"),
+        entry(
+            "stream-error",
+            &["ms", "after_ms"],
+            "the stream-error callback, then nothing, and ms (30000) later a reset",
+        ),
         entry(
             "stopped-first",
             &[],
@@ -212,28 +235,18 @@ impl Fault {
             Self::BrokenCounters => "broken-counters",
             Self::UndocumentedFields => "undocumented-fields",
             Self::LateHandshake { .. } => "late-handshake",
+            Self::LateStart { .. } => "late-start",
             Self::ParallelForks { .. } => "parallel-forks",
             Self::StopWithoutClose { .. } => "stop-without-close",
             Self::CloseWithoutStop { .. } => "close-without-stop",
             Self::HalfOpen { .. } => "half-open",
             Self::TcpReset { .. } => "tcp-reset",
+            Self::StreamError { .. } => "stream-error",
             Self::StoppedFirst => "stopped-first",
             Self::CompletedFirst => "completed-first",
             Self::AnsweredFirst => "answered-first",
             Self::DoubledCallbacks => "doubled-callbacks",
         }
-    }
-}
-
-const fn entry(
-    name: &'static str,
-    parameters: &'static [&'static str],
-    description: &'static str,
-) -> FaultEntry {
-    FaultEntry {
-        name,
-        parameters,
-        description,
     }
 }
 
@@ -288,6 +301,9 @@ impl FromStr for Fault {
             "late-handshake" => Self::LateHandshake {
                 by: length("ms", 3_000)?,
             },
+            "late-start" => Self::LateStart {
+                by: length("ms", 1_000)?,
+            },
             "parallel-forks" => Self::ParallelForks { after: after()? },
             "stop-without-close" => Self::StopWithoutClose { after: at_age()? },
             "close-without-stop" => Self::CloseWithoutStop {
@@ -296,6 +312,11 @@ impl FromStr for Fault {
             },
             "half-open" => Self::HalfOpen { after: at_age()? },
             "tcp-reset" => Self::TcpReset { after: at_age()? },
+            "stream-error" => Self::StreamError {
+                // As long as it took where this was met.
+                reset_after: length("ms", 30_000)?,
+                after: after()?,
+            },
             "stopped-first" => Self::StoppedFirst,
             "completed-first" => Self::CompletedFirst,
             "answered-first" => Self::AnsweredFirst,
@@ -353,11 +374,17 @@ impl fmt::Display for Fault {
                 &[("ms", Some(by_ms.into())), ("every_ms", Some(ms(every)))],
             ),
             Self::AbsurdTimestamps { one_in } => write(f, &[("one_in", Some(one_in.into()))]),
-            Self::LateHandshake { by } => write(f, &[("ms", Some(ms(by)))]),
+            Self::LateHandshake { by } | Self::LateStart { by } => {
+                write(f, &[("ms", Some(ms(by)))])
+            }
             Self::ParallelForks { after } => write(f, &[("after_ms", Some(ms(after)))]),
             Self::CloseWithoutStop { code, after } => write(
                 f,
                 &[("code", code.map(Into::into)), ("after_ms", after.map(ms))],
+            ),
+            Self::StreamError { reset_after, after } => write(
+                f,
+                &[("ms", Some(ms(reset_after))), ("after_ms", Some(ms(after)))],
             ),
             Self::StopWithoutClose { after }
             | Self::HalfOpen { after }

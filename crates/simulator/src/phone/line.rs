@@ -87,6 +87,27 @@ impl Line {
         self.stir();
     }
 
+    /// Plays a recording to the caller.
+    pub(super) fn play(&mut self, ulaw: Vec<u8>) {
+        self.announcement = Some(Voicing::play(ulaw.into(), self.position));
+        self.stir();
+    }
+
+    /// Breaks off what is announced.
+    pub(super) fn hush(&mut self) {
+        self.announcement = None;
+    }
+
+    /// The callee has more to say.
+    pub(super) fn add_turns(&mut self, turns: Vec<Turn>) {
+        self.conversation.add(turns);
+    }
+
+    /// The callee is cut off.
+    pub(super) fn drop_callee(&mut self) {
+        self.conversation.drop_callee();
+    }
+
     pub(super) fn is_announcing(&self) -> bool {
         self.announcement.is_some()
     }

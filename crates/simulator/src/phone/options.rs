@@ -10,8 +10,8 @@ use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::{AccountSid, CallSid};
 use url::Url;
 
-use super::Fault;
 use super::error::shown;
+use super::{Exchange, Fault};
 
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub struct Options {
     pub linger: Duration,
     /// The longest a call may last.
     pub time_limit: Duration,
+    /// Where the call is known while it lasts; by default nobody else asks there.
+    pub exchange: Exchange,
     /// What goes wrong on purpose.
     pub faults: Vec<Fault>,
     /// Seed of identifiers, timing, wobble and faults.
@@ -122,6 +124,7 @@ impl Options {
             linger: Duration::from_secs(2),
             // Twilio's own.
             time_limit: Duration::from_secs(4 * 60 * 60),
+            exchange: Exchange::default(),
             faults: Vec::new(),
             seed: RandomState::new().hash_one(0),
         }

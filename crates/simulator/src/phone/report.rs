@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Serialize, Serializer};
 use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::{CallSid, StreamSid};
 
@@ -18,6 +19,8 @@ pub struct Report {
     /// The words the caller heard whole: what a bidirectional stream played, what `<Say>` said and
     /// what the callee said.
     pub heard: Vec<HeardWord>,
+    /// The keys that `<Play digits>` let the caller hear.
+    pub digits: String,
     /// Audio that bidirectional streams sent and that was played, in samples of 8000 Hz.
     pub played_samples: u64,
     /// The streams, in order of their end. One that never opened is among the alerts only.
@@ -33,20 +36,24 @@ pub struct Report {
 }
 
 /// A word that left the phone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Spoken {
     /// On which track.
+    #[serde(rename = "track", serialize_with = "track")]
     pub party: Party,
     /// Lower case, bare.
     pub word: String,
     /// Where it begins, in ms of call time: since the first frame of any track left.
     pub start_ms: u64,
+    /// Where it ends.
+    pub end_ms: u64,
     /// When its last frame left.
+    #[serde(skip)]
     pub sent_at: Instant,
 }
 
 /// A word that the caller heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeardWord {
     /// Lower case, bare.
     pub word: String,
@@ -57,11 +64,12 @@ pub struct HeardWord {
 }
 
 /// What became of a stream that was open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StreamReport {
     /// Which.
     pub stream_sid: StreamSid,
     /// The tracks it carried.
+    #[serde(serialize_with = "tracks")]
     pub tracks: Vec<MediaTrack>,
     /// Media messages that left.
     pub frames: u64,
@@ -72,7 +80,7 @@ pub struct StreamReport {
 }
 
 /// An entry of Twilio's debugger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {
     /// Twilio's code, as in 31951.
     pub code: u32,
@@ -95,6 +103,10 @@ pub enum End {
     DocumentHungUp,
     /// `<Reject>`.
     Rejected,
+    /// It was ended over the REST API.
+    HungUp,
+    /// A call placed over the REST API that nobody answered, or that was ended before.
+    NotAnswered,
     /// The server closed the stream that a ws target is.
     StreamClosed {
         /// The code of its Close; `None`: it had none.
@@ -108,4 +120,35 @@ pub enum End {
     /// Something failed that Twilio answers with "an application error has occurred"; the last
     /// alert says what.
     ApplicationError,
+}
+
+impl End {
+    /// Its name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CallerHungUp => "caller_hung_up",
+            Self::TimeLimit => "time_limit",
+            Self::DocumentEnded => "document_ended",
+            Self::DocumentHungUp => "document_hung_up",
+            Self::Rejected => "rejected",
+            Self::HungUp => "hung_up",
+            Self::NotAnswered => "not_answered",
+            Self::StreamClosed { .. } => "stream_closed",
+            Self::StreamLeft => "stream_left",
+            Self::ApplicationError => "application_error",
+        }
+    }
+}
+
+/// A party by its track.
+fn track<S: Serializer>(party: &Party, serializer: S) -> Result<S::Ok, S::Error> {
+    let track = match party {
+        Party::Caller => MediaTrack::Inbound,
+        Party::Callee => MediaTrack::Outbound,
+    };
+    serializer.serialize_str(track.name())
+}
+
+fn tracks<S: Serializer>(tracks: &[MediaTrack], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(tracks.iter().map(|track| track.name()))
 }

@@ -146,23 +146,31 @@ impl Socket {
                 let code = code.map(CloseCode::from);
                 drop(timeout(CLOSE_LIMIT, self.close(code)).await);
             }
-            Farewell::Nothing => {
-                // Below the WebSocket, so that no ping and no Close is answered.
-                let mut connection = self.0.into_inner();
-                let mut nowhere = tokio::io::sink();
-                let deaf = tokio::io::copy(&mut connection, &mut nowhere);
-                drop(timeout(HOLD_LIMIT, deaf).await);
-            }
-            Farewell::Reset => {
-                let connection = match self.0.get_ref() {
-                    MaybeTlsStream::Plain(tcp) => Some(tcp),
-                    MaybeTlsStream::Rustls(tls) => Some(tls.get_ref().0),
-                    _ => None,
-                };
-                // Without it the connection is closed in order, which is nearly as rude.
-                drop(connection.map(TcpStream::set_zero_linger));
+            Farewell::Nothing => self.play_dead(HOLD_LIMIT).await,
+            Farewell::Reset => self.reset(),
+            Farewell::LateReset { after } => {
+                self.play_dead(after).await;
+                self.reset();
             }
         }
+    }
+
+    /// Sends nothing any more for so long, or until the server has gone.
+    async fn play_dead(&mut self, limit: Duration) {
+        // Below the WebSocket, so that no ping and no Close is answered.
+        let mut nowhere = tokio::io::sink();
+        let deaf = tokio::io::copy(self.0.get_mut(), &mut nowhere);
+        drop(timeout(limit, deaf).await);
+    }
+
+    fn reset(self) {
+        let connection = match self.0.get_ref() {
+            MaybeTlsStream::Plain(tcp) => Some(tcp),
+            MaybeTlsStream::Rustls(tls) => Some(tls.get_ref().0),
+            _ => None,
+        };
+        // Without it the connection is closed in order, which is nearly as rude.
+        drop(connection.map(TcpStream::set_zero_linger));
     }
 
     async fn close(&mut self, code: Option<CloseCode>) -> Result<(), tungstenite::Error> {

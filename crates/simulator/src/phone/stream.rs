@@ -28,6 +28,8 @@ pub(super) struct StreamSide {
     start: Start,
     /// When the upgrade began: the origin of all timestamps.
     origin: Instant,
+    /// When `start` is due; `None` once it has been written.
+    starts_at: Option<Instant>,
     first_media_at: Instant,
     /// When the frames taken last were due, and where they begin on the line.
     now: (Instant, u64),
@@ -95,10 +97,16 @@ impl StreamSide {
     ) -> Self {
         // Live streams showed first timestamps of 57 to 171 ms and, rarely, down to 5.
         let until_first_media = Duration::from_millis(dice.within(8..=120));
+        let late_by = faults.iter().find_map(|fault| match fault {
+            Fault::LateStart { by } => Some(*by),
+            _ => None,
+        });
+        let starts_at = now + late_by.unwrap_or_default();
         Self {
             start,
             origin,
-            first_media_at: now + until_first_media,
+            starts_at: Some(starts_at),
+            first_media_at: starts_at + until_first_media,
             now: (now, 0),
             shaper: Shaper::new(faults, &mut dice),
             stamps: Stamps::new(faults, dice),
@@ -192,10 +200,12 @@ impl StreamSide {
         self.written()
     }
 
-    pub(super) fn start_message(&mut self) -> &str {
+    /// The `start` message, once, when its time has come.
+    pub(super) fn due_start_message(&mut self, now: Instant) -> Option<&str> {
+        self.starts_at.take_if(|starts_at| *starts_at <= now)?;
         self.text.clear();
         incoming::write_start(&mut self.text, &self.start);
-        self.written()
+        Some(self.written())
     }
 
     /// A message of an event that is not documented, if there is to be one.

@@ -1,6 +1,7 @@
 //! Calls over real sockets, in real time, against a server that records what it is sent.
 
-mod server;
+pub(crate) mod server;
+mod verbs;
 
 use std::time::Duration;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sidetone_twilio::StreamSid;
 use sidetone_twilio::form::{CallStatus, Form};
 use sidetone_twilio::stream::MediaTrack;
-use sidetone_twilio::twiml::{self, Method, Play, Say, StreamTrack, Verb};
+use sidetone_twilio::stream::incoming::Start;
+use sidetone_twilio::twiml::{self, Method, Play, RejectReason, Say, StreamTrack, Verb};
 use url::{ParseError, Url};
 
 use super::End;
@@ -13,6 +14,7 @@ use super::call::{Call, Over, Plan, StatusCallback, dialled};
 use super::conversation::Callee;
 use super::error::{HandshakeError, WebhookError, chain, shown};
 use super::line::samples;
+use super::orders::Interrupt;
 use super::web::Document;
 
 /// Documents a call may go through; more are a circle.
@@ -21,18 +23,24 @@ const MAX_DOCUMENTS: usize = 20;
 /// Twilio's bound on endless loops.
 const MAX_LOOPS: u32 = 1_000;
 
+/// The scheme of [`inline_url`].
+const INLINE: &str = "twiml";
+
 /// How long a key of `<Play digits>` takes, `w` as well.
 const DIGIT: Duration = Duration::from_millis(500);
 
 impl Call {
     /// Follows a document and those it leads to, until the call is over.
-    pub(super) async fn follow(&mut self, first: Document) -> End {
-        let mut document = first;
+    pub(super) async fn follow(&mut self, first: Result<Option<Document>, Interrupt>) -> End {
+        let mut next = first;
         loop {
-            match self.follow_one(&document).await {
-                Ok(Some(next)) => document = next,
+            next = match next {
+                Ok(Some(document)) => self.follow_one(&document).await,
                 Ok(None) => return End::DocumentEnded,
-                Err(end) => return end,
+                Err(Interrupt::Redirect(instructions)) => {
+                    self.redirected(instructions).await.map(Some)
+                }
+                Err(Interrupt::End(end)) => return end,
             }
         }
     }
@@ -40,15 +48,21 @@ impl Call {
     /// Follows one document; gives the next if it leads to one.
     ///
     /// # Errors
-    /// The end of the call, when it comes before that of the document.
-    async fn follow_one(&mut self, document: &Document) -> Result<Option<Document>, End> {
+    /// The end of the call, or what was ordered, when it comes before the end of the document.
+    async fn follow_one(&mut self, document: &Document) -> Result<Option<Document>, Interrupt> {
         let verbs = &document.response.verbs;
         self.note(format!("{}: {} verbs", shown(&document.url), verbs.len()));
         for (index, verb) in verbs.iter().enumerate() {
+            self.obey()?;
             self.look_ahead(&verbs[index + 1..]);
+            if let Verb::Reject { reason } = verb {
+                return Err(self.reject(*reason).into());
+            }
+            self.entry.reach(CallStatus::InProgress);
             let next = match verb {
                 Verb::Start(stream) => {
-                    self.start(document, stream);
+                    let stream_sid = self.dice.sid("MZ");
+                    self.start(&document.url, stream_sid, stream);
                     None
                 }
                 Verb::Stop { stream_name } => {
@@ -64,14 +78,14 @@ impl Call {
                     None
                 }
                 Verb::Play(play) => {
-                    self.play(play).await?;
+                    self.play(document, play).await?;
                     None
                 }
                 Verb::Pause { length_secs } => {
-                    let secs = length_secs.unwrap_or(1);
-                    self.pause(Duration::from_secs(secs.into())).await?;
+                    self.pause_secs(*length_secs).await?;
                     None
                 }
+                Verb::Gather(gather) => Box::pin(self.gather(document, gather)).await?,
                 Verb::Dial(dial) => Box::pin(self.dial(document, dial)).await?,
                 Verb::Redirect(redirect) => {
                     let form = self.voice_request(CallStatus::InProgress).to_form();
@@ -80,14 +94,28 @@ impl Call {
                             .await?,
                     )
                 }
-                Verb::Reject { .. } => return Err(End::Rejected),
-                Verb::Hangup => return Err(End::DocumentHungUp),
+                Verb::Reject { .. } => unreachable!("rejected above"),
+                Verb::Hangup => return Err(End::DocumentHungUp.into()),
             };
             if next.is_some() {
                 return Ok(next);
             }
         }
+        self.obey()?;
         Ok(None)
+    }
+
+    /// Does not take the call, if it was not taken before.
+    fn reject(&mut self, reason: Option<RejectReason>) -> End {
+        let was_taken = self.entry.look(|call| call.answered_at.is_some());
+        if !was_taken {
+            self.answered = None;
+            self.last_status = match reason {
+                Some(RejectReason::Busy) => CallStatus::Busy,
+                None | Some(RejectReason::Rejected) => CallStatus::NoAnswer,
+            };
+        }
+        End::Rejected
     }
 
     /// Notes what the rest of the document may bring: nobody talks to a stream, and nobody waits
@@ -99,7 +127,9 @@ impl Call {
             match verb {
                 Verb::Start(_) | Verb::Connect(_) => self.stream_ahead = true,
                 Verb::Dial(_) => may_dial = true,
-                Verb::Redirect(_) => (self.stream_ahead, may_dial) = (true, true),
+                Verb::Redirect(_) | Verb::Gather(_) => {
+                    (self.stream_ahead, may_dial) = (true, true);
+                }
                 Verb::Stop { .. }
                 | Verb::Say(_)
                 | Verb::Play(_)
@@ -115,23 +145,30 @@ impl Call {
         };
     }
 
-    fn start(&mut self, document: &Document, stream: &twiml::Stream) {
+    /// Forks the audio of the call. Relative URLs are relative to `base`.
+    pub(super) fn start(&mut self, base: &Url, stream_sid: StreamSid, stream: &twiml::Stream) {
         let tracks = match stream.track {
             None | Some(StreamTrack::Inbound) => vec![MediaTrack::Inbound],
             Some(StreamTrack::Outbound) => vec![MediaTrack::Outbound],
             Some(StreamTrack::Both) => vec![MediaTrack::Inbound, MediaTrack::Outbound],
         };
-        self.open_planned(document, stream, tracks, false);
+        self.open_planned(base, stream_sid, stream, tracks, false);
     }
 
     async fn connect(
         &mut self,
         document: &Document,
         connect: &twiml::Connect,
-    ) -> Result<Option<Document>, End> {
+    ) -> Result<Option<Document>, Interrupt> {
         let tracks = vec![MediaTrack::Inbound];
-        let stream_sid = self.open_planned(document, &connect.stream, tracks, true);
-        let over = self.until(|call| call.take_over(&stream_sid)).await?;
+        let stream_sid = self.dice.sid("MZ");
+        let (base, stream) = (&document.url, &connect.stream);
+        self.open_planned(base, StreamSid::clone(&stream_sid), stream, tracks, true);
+        let over = self.until(|call| call.take_over(&stream_sid)).await;
+        if let Err(Interrupt::Redirect(_)) = over {
+            self.abandon_stream(&stream_sid);
+        }
+        let over = over?;
         match (&connect.action, over) {
             (None, _) | (Some(_), Over::NotOpened(_)) => Ok(None),
             (Some(action), Over::Closed { .. } | Over::Broken | Over::Stopped) => {
@@ -146,21 +183,22 @@ impl Call {
     /// Begins to open a stream of a document.
     fn open_planned(
         &mut self,
-        document: &Document,
+        base: &Url,
+        stream_sid: StreamSid,
         stream: &twiml::Stream,
         tracks: Vec<MediaTrack>,
         is_bidirectional: bool,
-    ) -> StreamSid {
+    ) {
         let parameters = stream.parameters.iter();
         let parameters = parameters
             .map(|p| (p.name.clone(), p.value.clone()))
             .collect();
-        let start = self.new_start(tracks, parameters);
-        let stream_sid = start.stream_sid.clone();
+        let start = Start {
+            stream_sid: stream_sid.clone(),
+            ..self.new_start(tracks, parameters)
+        };
         let callback = stream.status_callback.as_ref();
-        let callback = callback
-            .map(|url| webhook_url(&document.url, url))
-            .transpose();
+        let callback = callback.map(|url| webhook_url(base, url)).transpose();
         let status = StatusCallback {
             url: callback.unwrap_or_else(|error| {
                 self.alert(error.code(), Some(&stream_sid), chain(&error));
@@ -174,7 +212,7 @@ impl Call {
         let url = if is_track_wrong {
             Err(HandshakeError::Track)
         } else {
-            stream_url(&document.url, &stream.url)
+            stream_url(base, &stream.url)
         };
         match url {
             Ok(url) => {
@@ -185,34 +223,67 @@ impl Call {
                     status,
                 });
             }
-            Err(error) => self.stream_not_opened(stream_sid.clone(), &status, error),
+            Err(error) => self.stream_not_opened(stream_sid, &status, error),
         }
-        stream_sid
     }
 
-    async fn say(&mut self, say: &Say) -> Result<(), End> {
+    pub(super) async fn say(&mut self, say: &Say) -> Result<(), Interrupt> {
         for _ in 0..loops(say.loop_count) {
             self.line.announce(&say.text);
-            self.until(|call| (!call.line.is_announcing()).then_some(()))
-                .await?;
+            self.announced().await?;
         }
         Ok(())
     }
 
-    /// Keys are signalled beside the audio, so on the line it is silent meanwhile.
-    async fn play(&mut self, play: &Play) -> Result<(), End> {
-        if let Some(url) = &play.url {
-            self.note(format!("recordings are not played: `{url}` passed over"));
-        }
-        let digits = play.digits.as_deref().unwrap_or_default().chars().count();
-        let time = DIGIT.saturating_mul(u32::try_from(digits).unwrap_or(u32::MAX));
+    async fn announced(&mut self) -> Result<(), Interrupt> {
+        self.until(|call| (!call.line.is_announcing()).then_some(()))
+            .await
+    }
+
+    pub(super) async fn play(&mut self, document: &Document, play: &Play) -> Result<(), Interrupt> {
+        let recording = match &play.url {
+            Some(url) => self.recording(document, url).await?,
+            None => Vec::new(),
+        };
         for _ in 0..loops(play.loop_count) {
-            self.pause(time).await?;
+            if !recording.is_empty() {
+                self.line.play(recording.clone());
+                self.announced().await?;
+            }
+            // Keys are signalled beside the audio, so on the line it is silent meanwhile.
+            for key in play.digits.iter().flat_map(|digits| digits.chars()) {
+                self.pause(DIGIT).await?;
+                if key != 'w' {
+                    self.entry.update(|call| call.digits.push(key));
+                }
+            }
         }
         Ok(())
     }
 
-    pub(super) async fn pause(&mut self, time: Duration) -> Result<(), End> {
+    /// The recording that `<Play>` is to play; nothing when it cannot be played, and the call goes
+    /// on without it.
+    async fn recording(&mut self, document: &Document, url: &str) -> Result<Vec<u8>, Interrupt> {
+        let fetched = match webhook_url(&document.url, url) {
+            Ok(url) => {
+                self.note(format!("GET {}", shown(&url)));
+                let fetching = self.web.recording(&url, &mut self.dice);
+                self.unless_ordered(fetching).await?
+            }
+            Err(error) => Err(error),
+        };
+        Ok(fetched.unwrap_or_else(|error| {
+            self.alert(error.code(), None, chain(&error));
+            Vec::new()
+        }))
+    }
+
+    pub(super) async fn pause_secs(&mut self, length_secs: Option<u32>) -> Result<(), Interrupt> {
+        let secs = length_secs.unwrap_or(1);
+        self.pause(Duration::from_secs(secs.into())).await
+    }
+
+    pub(super) async fn pause(&mut self, time: Duration) -> Result<(), Interrupt> {
         let over = self.line.position().saturating_add(samples(time));
         self.until(|call| (call.line.position() >= over).then_some(()))
             .await
@@ -221,20 +292,38 @@ impl Call {
     /// Fetches the document that the current one leads to.
     ///
     /// # Errors
-    /// The end of the call, when there is none.
+    /// The end of the call when there is none, or what was ordered.
     pub(super) async fn go_on(
         &mut self,
         document: &Document,
         url: &str,
         method: Option<Method>,
         form: &Form,
-    ) -> Result<Document, End> {
-        let method = method.unwrap_or(Method::Post);
-        let fetched = match webhook_url(&document.url, url) {
-            Ok(url) => self.fetch(url, method, form).await,
+    ) -> Result<Document, Interrupt> {
+        match webhook_url(&document.url, url) {
+            Ok(url) => {
+                let method = method.unwrap_or(Method::Post);
+                self.fetch_next(url, method, form).await
+            }
+            Err(error) => Err(self.application_error(&error).into()),
+        }
+    }
+
+    /// Fetches the document that is to be followed next.
+    ///
+    /// # Errors
+    /// The end of the call when there is none, or what was ordered.
+    pub(super) async fn fetch_next(
+        &mut self,
+        url: Url,
+        method: Method,
+        form: &Form,
+    ) -> Result<Document, Interrupt> {
+        let fetched = match self.fetching(url, method, form) {
+            Ok(fetching) => self.unless_ordered(fetching).await?,
             Err(error) => Err(error),
         };
-        fetched.map_err(|error| self.application_error(&error))
+        fetched.map_err(|error| self.application_error(&error).into())
     }
 
     pub(super) async fn fetch(
@@ -243,6 +332,17 @@ impl Call {
         method: Method,
         form: &Form,
     ) -> Result<Document, WebhookError> {
+        let fetching = self.fetching(url, method, form)?;
+        self.alongside(fetching).await
+    }
+
+    fn fetching(
+        &mut self,
+        url: Url,
+        method: Method,
+        form: &Form,
+    ) -> Result<impl Future<Output = Result<Document, WebhookError>> + Send + use<>, WebhookError>
+    {
         if self.documents == MAX_DOCUMENTS {
             return Err(WebhookError::TooManyDocuments {
                 documents: MAX_DOCUMENTS,
@@ -250,11 +350,10 @@ impl Call {
         }
         self.documents += 1;
         self.note(format!("{} {}", method.name(), shown(&url)));
-        let fetching = self.web.fetch(url, method, form, &mut self.dice);
-        self.alongside(fetching).await
+        Ok(self.web.fetch(url, method, form, &mut self.dice))
     }
 
-    fn application_error(&mut self, error: &WebhookError) -> End {
+    pub(super) fn application_error(&mut self, error: &WebhookError) -> End {
         self.alert(error.code(), None, chain(error));
         End::ApplicationError
     }
@@ -271,8 +370,21 @@ fn loops(count: Option<u32>) -> u32 {
 /// Where a webhook of a document is.
 pub(super) fn webhook_url(document: &Url, text: &str) -> Result<Url, WebhookError> {
     let url = document.join(text).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| WebhookError::BadUrl { url: text.into() })
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| {
+        let url = text.into();
+        if document.cannot_be_a_base() {
+            WebhookError::Relative { url }
+        } else {
+            WebhookError::BadUrl { url }
+        }
+    })
+}
+
+/// The URL of a document that came without one: nothing can be relative to it.
+pub(crate) fn inline_url() -> Url {
+    let url = format!("{INLINE}:inline");
+    url.parse().expect("a scheme and a path are a URL")
 }
 
 /// Where a stream of a document is dialled: relative URLs are relative to the document's, with
@@ -293,7 +405,7 @@ fn stream_url(document: &Url, text: &str) -> Result<Url, HandshakeError> {
         absolute => absolute.map_err(bad)?,
     };
     match (url.scheme(), document.scheme()) {
-        ("wss", _) | ("ws", "http") => Ok(dialled(url)),
+        ("wss", _) | ("ws", "http" | INLINE) => Ok(dialled(url)),
         (scheme, _) => Err(HandshakeError::Scheme {
             scheme: scheme.into(),
         }),
@@ -341,6 +453,12 @@ mod tests {
             "ws://127.0.0.1:81/twilio",
             "ws://127.0.0.1:81/twilio",
         );
+        check(
+            "twiml:inline",
+            "ws://127.0.0.1:81/twilio",
+            "ws://127.0.0.1:81/twilio",
+        );
+        check("twiml:inline", "/twilio", "31923");
         check("https://a.example/", "ws://a.example/twilio", "31922");
         check("https://a.example/", "https://a.example/twilio", "31922");
         check("https://a.example/", "wss://", "31923");

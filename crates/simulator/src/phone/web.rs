@@ -9,6 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use rustls::crypto::CryptoProvider;
 use secrecy::{ExposeSecret, SecretString};
+use sidetone_audio::wav;
 use sidetone_twilio::form::Form;
 use sidetone_twilio::signature;
 use sidetone_twilio::twiml::{Method, Response, Say, Verb};
@@ -20,6 +21,9 @@ use crate::dice::Dice;
 
 /// How long a webhook may take, its body included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// A recording of some minutes.
+const MAX_RECORDING_BYTES: usize = 16 << 20;
 
 /// Makes requests in Twilio's name.
 #[derive(Debug)]
@@ -60,8 +64,22 @@ impl Web {
     ) -> impl Future<Output = Result<Document, WebhookError>> + Send + use<> {
         let request = self.request(&url, method, form, dice);
         async move {
-            let response = twiml(answer(request?).await?)?;
+            let response = twiml(answer(request?, Response::MAX_BYTES).await?)?;
             Ok(Document { url, response })
+        }
+    }
+
+    /// Fetches a recording: mu-law, 8000 Hz, of its first channel.
+    pub(super) fn recording(
+        &mut self,
+        url: &Url,
+        dice: &mut Dice,
+    ) -> impl Future<Output = Result<Vec<u8>, WebhookError>> + Send + use<> {
+        let request = self.request(url, Method::Get, &Form::default(), dice);
+        async move {
+            let answer = answer(request?, MAX_RECORDING_BYTES).await?;
+            let recording = wav::read(&answer.body).map_err(WebhookError::Recording)?;
+            Ok(recording.lanes.into_iter().next().unwrap_or_default())
         }
     }
 
@@ -78,9 +96,9 @@ impl Web {
         async move {
             let request = request?;
             let again = request.try_clone().filter(|_| tells_twice);
-            let told = answer(request).await.map(drop);
+            let told = tell(request).await;
             match again {
-                Some(request) => told.and(answer(request).await.map(drop)),
+                Some(request) => told.and(tell(request).await),
                 None => told,
             }
         }
@@ -165,6 +183,9 @@ fn signed(mut url: Url) -> Url {
 
 fn with_query(url: &Url, form: &Form) -> Url {
     let mut url = url.clone();
+    if form.pairs().is_empty() {
+        return url;
+    }
     let query = match url.query() {
         Some(query) if !query.is_empty() => format!("{query}&{}", form.encode()),
         _ => form.encode(),
@@ -179,7 +200,11 @@ struct Answer {
     body: Vec<u8>,
 }
 
-async fn answer(request: RequestBuilder) -> Result<Answer, WebhookError> {
+async fn tell(request: RequestBuilder) -> Result<(), WebhookError> {
+    answer(request, Response::MAX_BYTES).await.map(drop)
+}
+
+async fn answer(request: RequestBuilder, max_bytes: usize) -> Result<Answer, WebhookError> {
     let mut response = request.send().await.map_err(transport_error)?;
     let status = response.status();
     let content_type = response
@@ -188,7 +213,7 @@ async fn answer(request: RequestBuilder) -> Result<Answer, WebhookError> {
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(transport_error)? {
-        if body.len() + part.len() > Response::MAX_BYTES {
+        if body.len() + part.len() > max_bytes {
             return Err(WebhookError::TooLong);
         }
         body.extend_from_slice(&part);

@@ -3,7 +3,8 @@
 use axum::response::{IntoResponse, Json, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use serde_json::json;
+use serde_json::{Value, json};
+use sidetone_twilio::form::Form;
 
 use crate::emulator::fault::RequestFault;
 
@@ -40,6 +41,11 @@ impl Problem {
     /// A parameter does not fit.
     pub(super) fn bad_parameter(code: u32, message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// More than are dealt with at once.
+    pub(super) fn too_many_requests() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, 20_429, "Too Many Requests")
     }
 
     /// A fault asks for it.
@@ -79,3 +85,42 @@ impl IntoResponse for Problem {
 pub(super) fn date(at: jiff::Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
+
+/// The page of `items` that is asked for, under their name. `path` is that of the list.
+pub(super) fn page(name: &str, path: &str, asked: &Form, mut items: Vec<Value>) -> Value {
+    let number = |parameter, usual| {
+        let value = asked.value(parameter).and_then(|text| text.parse().ok());
+        value.unwrap_or(usual)
+    };
+    let size = number("PageSize", PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
+    let page = number("Page", 0);
+    let start = page.saturating_mul(size).min(items.len());
+    let rest = items.split_off(start);
+    let has_next = rest.len() > size;
+    let items: Vec<Value> = rest.into_iter().take(size).collect();
+    let uri = |page: usize| {
+        let mut query = Form::default();
+        let filters = asked.pairs().iter();
+        for (name, value) in filters.filter(|(name, _)| name != "PageSize" && name != "Page") {
+            query.push(name, value);
+        }
+        query.push("PageSize", size.to_string());
+        query.push("Page", page.to_string());
+        format!("{path}?{}", query.encode())
+    };
+    json!({
+        name: items,
+        "page": page,
+        "page_size": size,
+        "start": start,
+        "end": (start + items.len()).saturating_sub(1),
+        "uri": uri(page),
+        "first_page_uri": uri(0),
+        "next_page_uri": has_next.then(|| uri(page + 1)),
+        "previous_page_uri": page.checked_sub(1).map(uri),
+    })
+}
+
+/// Items on a page unless it is asked otherwise, and the most.
+const PAGE_SIZE: usize = 50;
+const MAX_PAGE_SIZE: usize = 1_000;

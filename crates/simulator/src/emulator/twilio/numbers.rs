@@ -101,6 +101,11 @@ impl Number {
                 .any(|window| window.iter().zip(part).all(same))
     }
 
+    /// Its sid, if this is the number.
+    pub(super) fn sid_of(&self, number: &str) -> Option<&str> {
+        (self.phone_number == number).then_some(&self.sid)
+    }
+
     /// Whether this is the last part of its path.
     pub(super) fn is_at(&self, file: &str) -> bool {
         file.strip_suffix(".json") == Some(&self.sid)
@@ -174,22 +179,6 @@ impl Setting {
     }
 }
 
-/// A page that holds all there is.
-pub(super) fn page(account_sid: &str, numbers: &[Value]) -> Value {
-    let uri = list_uri(account_sid);
-    json!({
-        "incoming_phone_numbers": numbers,
-        "page": 0,
-        "page_size": PAGE_SIZE.max(numbers.len()),
-        "start": 0,
-        "end": numbers.len().saturating_sub(1),
-        "uri": uri,
-        "first_page_uri": uri,
-        "next_page_uri": null,
-        "previous_page_uri": null,
-    })
-}
-
 /// Where the account's numbers are listed.
 pub(super) fn list_uri(account_sid: &str) -> String {
     format!("{}.json", list_path(account_sid))
@@ -198,6 +187,3 @@ pub(super) fn list_uri(account_sid: &str) -> String {
 fn list_path(account_sid: &str) -> String {
     format!("/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers")
 }
-
-/// Twilio's own, unless it is told another.
-const PAGE_SIZE: usize = 50;

@@ -16,12 +16,15 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use url::Url;
 
 use super::{Call, noted};
-use crate::phone::Fault;
 use crate::phone::error::{HandshakeError, chain, shown};
 use crate::phone::farewell::Farewell;
 use crate::phone::line::Line;
 use crate::phone::socket::{Received, Socket};
 use crate::phone::stream::{StreamSide, Violation};
+use crate::phone::{Fault, OpenStream};
+
+/// Code and words of a stream that Twilio itself gives up.
+const GIVEN_UP: (u32, &str) = (31924, "the stream failed and is given up");
 
 /// What a stream is to be.
 #[derive(Debug)]
@@ -71,8 +74,20 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Sends what is due at `due`: the frames of its tracks, which begin at line `position`, the
-    /// key that is `pressed`, and marks.
+    /// Sends `start` when that is due at `now`.
+    fn begin(&mut self, now: Instant) {
+        let Self { side, socket, .. } = self;
+        let Some(message) = side.due_start_message(now) else {
+            return;
+        };
+        socket.offer(message);
+        if let Some(message) = side.undocumented_message() {
+            socket.offer(message);
+        }
+    }
+
+    /// Sends what is due at `due`: `start`, the frames of its tracks, which begin at line
+    /// `position`, the key that is `pressed`, and marks.
     pub(super) fn send_frames(
         &mut self,
         due: Instant,
@@ -80,6 +95,7 @@ impl Stream {
         line: &Line,
         pressed: Option<char>,
     ) {
+        self.begin(due);
         if self.side.carries_media_at(due) {
             self.side.take_frames(due, position, line);
             self.offer_media();
@@ -159,6 +175,7 @@ impl Call {
     /// Begins to open a stream. How it ends is told by [`take_over`](Self::take_over).
     pub(in crate::phone) fn open_stream(&mut self, plan: Plan) -> StreamSid {
         let stream_sid = plan.start.stream_sid.clone();
+        let stream_name = plan.status.stream_name.clone();
         let delay = self.options.faults.iter().find_map(|fault| match fault {
             Fault::LateHandshake { by } => Some(*by),
             _ => None,
@@ -177,6 +194,18 @@ impl Call {
             })
         };
         self.handshakes.push(Box::pin(handshake));
+        self.entry.update(|call| {
+            if call
+                .open_streams
+                .iter()
+                .all(|open| open.stream_sid != stream_sid)
+            {
+                call.open_streams.push(OpenStream {
+                    stream_sid: stream_sid.clone(),
+                    name: stream_name,
+                });
+            }
+        });
         stream_sid
     }
 
@@ -190,6 +219,7 @@ impl Call {
         let message = chain(&error);
         self.alert(error.code(), Some(&stream_sid), message.clone());
         self.tell_stream_status(&stream_sid, status, StreamEvent::Error { message });
+        self.strike(&stream_sid);
         self.over.push((stream_sid, Over::NotOpened(error)));
     }
 
@@ -220,17 +250,19 @@ impl Call {
         let now = Instant::now();
         let mut side = StreamSide::new(start, is_bidirectional, faults, began, now, dice);
         socket.offer(side.connected_message());
-        socket.offer(side.start_message());
-        if let Some(message) = side.undocumented_message() {
-            socket.offer(message);
-        }
-        socket.flush();
-        self.streams.push(Stream {
+        let mut stream = Stream {
             side,
             socket,
             url,
             status,
-        });
+        };
+        stream.begin(now);
+        stream.socket.flush();
+        let is_abandoned = self.abandoned.contains(stream.sid());
+        self.streams.push(stream);
+        if is_abandoned {
+            self.leave_stream(self.streams.len() - 1);
+        }
     }
 
     pub(super) fn stream_received(&mut self, index: usize, received: Received) {
@@ -283,8 +315,18 @@ impl Call {
         self.streams[index].finish_media();
         self.settle_words();
         let stop_message = self.streams[index].side.stop_message().to_owned();
-        let (socket, told) = self.end_stream(index, Over::Stopped, StreamEvent::Stopped);
         let (farewell, _) = Farewell::of(&self.options.faults);
+        let event = if let Farewell::LateReset { .. } = farewell {
+            let stream_sid = self.streams[index].sid().clone();
+            let (code, message) = GIVEN_UP;
+            self.alert(code, Some(&stream_sid), message.to_owned());
+            StreamEvent::Error {
+                message: message.to_owned(),
+            }
+        } else {
+            StreamEvent::Stopped
+        };
+        let (socket, told) = self.end_stream(index, Over::Stopped, event);
         let leaving = socket.leave(farewell, stop_message);
         if self.options.faults.contains(&Fault::StoppedFirst) {
             self.errands.push(Box::pin(async move {
@@ -292,7 +334,7 @@ impl Call {
                 leaving.await;
                 note
             }));
-        } else if farewell == Farewell::StopAndClose {
+        } else if let Farewell::StopAndClose | Farewell::LateReset { .. } = farewell {
             // Which is first is chance, as it is with Twilio.
             self.errands.push(told);
             self.run_aside(leaving);
@@ -323,6 +365,15 @@ impl Call {
         match self.streams.iter().position(has_name) {
             Some(index) => self.leave_stream(index),
             None => self.note(format!("no stream is called `{name}`: nothing stopped")),
+        }
+    }
+
+    /// Ends a stream, also one that is only being opened.
+    pub(in crate::phone) fn abandon_stream(&mut self, stream_sid: &StreamSid) {
+        let is_it = |stream: &Stream| stream.sid() == stream_sid;
+        match self.streams.iter().position(is_it) {
+            Some(index) => self.leave_stream(index),
+            None => self.abandoned.push(stream_sid.clone()),
         }
     }
 
@@ -359,11 +410,20 @@ impl Call {
             );
             self.alert(31930, Some(&report.stream_sid), detail);
         }
-        self.played_samples += side.playback().map_or(0, |playback| playback.played());
         let told = self.stream_status_told(&report.stream_sid, &status, event);
+        self.strike(&report.stream_sid);
         self.over.push((report.stream_sid.clone(), over));
-        self.ended_streams.push(report);
+        self.entry.update(|call| {
+            call.played_samples += side.playback().map_or(0, |playback| playback.played());
+            call.streams.push(report);
+        });
         (socket, told)
+    }
+
+    /// The stream is not open any more.
+    fn strike(&self, stream_sid: &StreamSid) {
+        let is_other = |open: &OpenStream| open.stream_sid != *stream_sid;
+        self.entry.update(|call| call.open_streams.retain(is_other));
     }
 
     fn tell_stream_status(

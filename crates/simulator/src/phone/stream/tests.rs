@@ -157,6 +157,19 @@ fn a_word_that_is_held_up_waits_and_one_with_a_hole_is_lost() {
 }
 
 #[test]
+fn a_start_comes_once_when_it_is_due_and_media_after_it() {
+    for (faults, late_by_ms) in [(&[][..], 0), (&["late-start:ms=90"], 90)] {
+        let mut side = faulty(faults);
+        let due = side.origin + Duration::from_millis(30 + late_by_ms);
+        let before = due - Duration::from_millis(1);
+        assert_eq!(side.due_start_message(before), None);
+        assert!(side.due_start_message(due).is_some());
+        assert_eq!(side.due_start_message(due), None);
+        assert!(!side.carries_media_at(due));
+    }
+}
+
+#[test]
 fn undocumented_keys_and_events_change_nothing_that_is_documented() {
     let mut side = faulty(&["undocumented-fields"]);
     let expected = side.start().clone();
@@ -164,8 +177,9 @@ fn undocumented_keys_and_events_change_nothing_that_is_documented() {
         Incoming::parse(side.connected_message()),
         Ok(Incoming::Connected { .. })
     ));
+    let opened = side.starts_at.unwrap();
     assert_eq!(
-        Incoming::parse(side.start_message()),
+        Incoming::parse(side.due_start_message(opened).unwrap()),
         Ok(Incoming::Start(expected))
     );
     assert!(matches!(

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::any;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use sidetone_twilio::form::Form;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::voice::speak;
 
 /// Runs until it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
     stream_ended: Arc<Notify>,
@@ -39,33 +39,33 @@ struct Shared {
 }
 
 #[derive(Clone)]
-pub(super) struct Answer {
-    pub(super) content_type: &'static str,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Clone)]
-pub(super) struct Request {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) form: Form,
+pub(crate) struct Request {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) form: Form,
 }
 
 #[derive(Clone)]
-pub(super) struct RecordedStream {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) messages: Vec<String>,
-    pub(super) close_code: Option<u16>,
+pub(crate) struct RecordedStream {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) messages: Vec<String>,
+    pub(crate) close_code: Option<u16>,
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let stream_ended = Arc::new(Notify::new());
         let router = Router::new()
             .route("/stream", any(accept_stream))
-            .fallback(post(answer))
+            .fallback(answer)
             .with_state((shared.clone(), stream_ended.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,16 +78,16 @@ impl Server {
         }
     }
 
-    pub(super) fn http(&self, path: &str) -> String {
+    pub(crate) fn http(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn ws(&self, path: &str) -> String {
+    pub(crate) fn ws(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
     /// Requests of `path` get this TwiML.
-    pub(super) fn answers(&self, path: &str, twiml: &str) {
+    pub(crate) fn answers(&self, path: &str, twiml: &str) {
         self.answers_with(
             path,
             Answer {
@@ -97,7 +97,7 @@ impl Server {
         );
     }
 
-    pub(super) fn answers_with(&self, path: &str, answer: Answer) {
+    pub(crate) fn answers_with(&self, path: &str, answer: Answer) {
         self.shared
             .lock()
             .unwrap()
@@ -106,15 +106,15 @@ impl Server {
     }
 
     /// A stream says things it may not, plays this, and closes once it was played.
-    pub(super) fn plays(&self, text: &str) {
+    pub(crate) fn plays(&self, text: &str) {
         self.shared.lock().unwrap().plays = Some(text.into());
     }
 
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.lock().unwrap().requests.clone()
     }
 
-    pub(super) fn forms(&self, path: &str) -> Vec<Form> {
+    pub(crate) fn forms(&self, path: &str) -> Vec<Form> {
         let requests = self.requests().into_iter();
         requests
             .filter(|request| request.path == path)
@@ -123,12 +123,12 @@ impl Server {
     }
 
     #[track_caller]
-    pub(super) fn form(&self, path: &str) -> Form {
+    pub(crate) fn form(&self, path: &str) -> Form {
         self.forms(path).pop().expect("the path was requested")
     }
 
     /// The first stream that ended, once it has.
-    pub(super) async fn stream(&self) -> RecordedStream {
+    pub(crate) async fn stream(&self) -> RecordedStream {
         timeout(Duration::from_secs(10), self.stream_ended.notified())
             .await
             .expect("a stream ends");
