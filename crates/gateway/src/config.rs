@@ -1,12 +1,15 @@
 //! What the gateway is told. Built by the command line; nothing here reads files or environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 pub use sidetone_call::engine::Links;
+use sidetone_call::engine::Speech;
 use sidetone_deepgram::listen::params::Params;
+use sidetone_deepgram::speak;
 use sidetone_twilio::AccountSid;
 use url::Url;
 
@@ -19,7 +22,7 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Start in public without Twilio's auth token.
     pub insecure: bool,
-    /// `None`: on unless a public URL or a non-loopback address is configured.
+    /// `None`: see [`Config::trusts_loopback`].
     pub trust_loopback: Option<bool>,
     /// Origins, beside its own, whose pages may use it.
     pub allowed_origins: Vec<String>,
@@ -37,6 +40,8 @@ pub struct Config {
     pub default_profile: String,
     /// Called number to profile.
     pub numbers: BTreeMap<String, String>,
+    /// The folder where the audio of greetings is kept; `None`: nowhere.
+    pub speak_cache: Option<PathBuf>,
     /// Limits.
     pub limits: Limits,
     /// How long live calls may go on after the first signal.
@@ -60,9 +65,29 @@ impl Config {
             profiles: BTreeMap::new(),
             default_profile: "default".to_owned(),
             numbers: BTreeMap::new(),
+            speak_cache: None,
             limits: Limits::default(),
             drain: Duration::from_secs(30),
         }
+    }
+
+    /// Whether requests from this machine need no credentials: as it is set, else unless a public
+    /// URL or a non-loopback address is configured.
+    pub fn trusts_loopback(&self) -> bool {
+        let is_private = self.public_url.is_none() && self.public_address().is_none();
+        self.trust_loopback.unwrap_or(is_private)
+    }
+
+    /// The greetings of the profiles that calls get unless they ask for another, and how they are
+    /// spoken.
+    pub(crate) fn greetings(&self) -> Vec<(speak::params::Params, String)> {
+        let by_number = self.numbers.values();
+        let usual: BTreeSet<&String> = by_number.chain([&self.default_profile]).collect();
+        let profiles = usual.into_iter().filter_map(|name| self.profiles.get(name));
+        let speaks = profiles.filter_map(|profile| profile.speak.as_ref());
+        speaks
+            .filter_map(|speak| Some((speak.params.clone(), speak.greeting.clone()?)))
+            .collect()
     }
 
     /// The first address that others than this machine can reach.
@@ -92,11 +117,20 @@ pub struct Twilio {
     pub auth_tokens: Vec<SecretString>,
     /// Base URL of the REST API with scheme http or https; the version path may be missing.
     pub api_url: Url,
+    /// What the numbers begin with that may be dialled by transfers and outbound calls; `None`:
+    /// any number.
+    pub allow_destinations: Option<Vec<String>>,
 }
 
 impl Twilio {
     /// Where Twilio's own REST API is.
     pub const API_URL: &str = "https://api.twilio.com";
+
+    /// Whether this number, E.164, may be dialled.
+    pub fn may_dial(&self, number: &str) -> bool {
+        let allowed = self.allow_destinations.as_ref();
+        allowed.is_none_or(|prefixes| prefixes.iter().any(|prefix| number.starts_with(prefix)))
+    }
 }
 
 /// No account, and Twilio's own REST API.
@@ -106,6 +140,7 @@ impl Default for Twilio {
             account_sid: None,
             auth_tokens: Vec::new(),
             api_url: Url::parse(Self::API_URL).expect("a URL is written there"),
+            allow_destinations: None,
         }
     }
 }
@@ -117,6 +152,19 @@ pub struct Deepgram {
     pub api_key: SecretString,
     /// Base URL with scheme ws or wss and without `/v1/listen`.
     pub url: Url,
+    /// Requests for speech at the same time: what the project's plan allows.
+    pub max_speak: usize,
+}
+
+impl Deepgram {
+    /// Deepgram at this base URL, with the limits of an ordinary plan.
+    pub fn new(url: Url, api_key: SecretString) -> Self {
+        Self {
+            api_key,
+            url,
+            max_speak: speak::MOST_AT_ONCE,
+        }
+    }
 }
 
 /// What happens on a call.
@@ -130,8 +178,45 @@ pub struct Profile {
     pub dial: Option<Dial>,
     /// When the node is full or draining.
     pub overflow: Option<Overflow>,
+    /// Say something.
+    pub speak: Option<Speak>,
     /// Whether the profile answers with a bidirectional stream (`agent` or `speak`).
     pub bidirectional: bool,
+}
+
+/// What a profile says, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Speak {
+    /// Deepgram's parameters, checked.
+    pub params: speak::params::Params,
+    /// Said when the stream starts.
+    pub greeting: Option<String>,
+    /// What comes after the greeting.
+    pub then: Then,
+}
+
+/// What comes after a greeting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// The line stays open.
+    #[default]
+    Stay,
+    /// The call is hung up.
+    HangUp,
+}
+
+impl Speak {
+    /// The greeting as it is said. Its id in events is `greeting`.
+    pub(crate) fn greeting(&self) -> Option<Speech> {
+        Some(Speech {
+            id: "greeting".to_owned(),
+            text: self.greeting.clone()?,
+            model: None,
+            interrupt: false,
+            keep: true,
+            then_hang_up: self.then == Then::HangUp,
+        })
+    }
 }
 
 /// A sentence for the caller.

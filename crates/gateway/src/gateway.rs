@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::calls::{Calls, Dialer, DialerError, Services, StreamAuthSecret};
+use crate::calls::{Calls, Dialer, DialerError, Services, Speaker, Store, StreamAuthSecret};
 use crate::config::Config;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::twilio_rest::{TwilioError, TwilioRest};
 
 /// How long calls get, after the drain time, to hear their last finals and write their end.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -41,10 +42,8 @@ pub enum StartError {
     Bind {
         /// Which address.
         address: SocketAddr,
-        /// What to do: for a port in use, who may hold it.
+        /// Why, and what to do: for a port in use, who may hold it.
         hint: String,
-        /// Why.
-        source: io::Error,
     },
     /// A public address or URL without Twilio's auth token.
     #[error("{0}")]
@@ -72,6 +71,8 @@ pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) metrics: Metrics,
+    /// Why not, when Twilio's REST API cannot be asked.
+    pub(crate) twilio: Arc<Result<TwilioRest, TwilioError>>,
     /// Signs the `auth` parameter of the streams that this process asks Twilio for.
     pub(crate) stream_auth: StreamAuthSecret,
     pub(crate) started: Instant,
@@ -87,22 +88,33 @@ pub struct Gateway {
     rules: http::Rules,
     addresses: Vec<SocketAddr>,
     state: Arc<State>,
+    speaker: Arc<Speaker>,
     /// Ends the calls' tasks.
     kill: CancellationToken,
 }
 
 impl Gateway {
-    /// Checks the configuration's safety rules and binds the addresses.
+    /// Checks the configuration's safety rules and binds the addresses. Calls are kept in memory.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, Store::default()).await
+    }
+
+    /// The same with calls and events kept in `archive`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn bind_with(config: Config, archive: Store) -> Result<Self, StartError> {
         refuse_unsafe(&config)?;
         let rules =
             http::Rules::new(&config).map_err(|error| StartError::Setting(error.to_string()))?;
         let tls = config.tls.as_ref().map(http::Tls::new).transpose();
         let tls = tls.map_err(|error| StartError::Setting(error.to_string()))?;
         let dialer = Dialer::new(&config.deepgram).map_err(StartError::Deepgram)?;
+        let speaker = Speaker::new(&config.deepgram, config.speak_cache.clone());
+        let speaker = Arc::new(speaker.map_err(StartError::Deepgram)?);
         let listeners = listen(&config.listen)?;
         let addresses = listeners
             .iter()
@@ -113,19 +125,24 @@ impl Gateway {
         let metrics = Metrics::new();
         let tasks = TaskTracker::new();
         let kill = CancellationToken::new();
-        let calls = Arc::new(Calls::new(Services {
+        let twilio = Arc::new(TwilioRest::new(&config.twilio));
+        let services = Services {
             config: Arc::clone(&config),
             metrics: metrics.clone(),
             dialer: Arc::new(dialer),
+            speaker: Arc::clone(&speaker),
             tasks: tasks.clone(),
+            twilio: Arc::clone(&twilio),
             kill: kill.clone(),
-        }));
+        };
+        let calls = Arc::new(Calls::new(services, archive));
         let stream_auth = StreamAuthSecret::random();
         let started = Instant::now();
         let state = Arc::new(State {
             config,
             calls,
             metrics,
+            twilio,
             stream_auth,
             started,
             tasks,
@@ -136,6 +153,7 @@ impl Gateway {
             rules,
             addresses,
             state,
+            speaker,
             kill,
         })
     }
@@ -160,6 +178,7 @@ impl Gateway {
             tls,
             rules,
             state,
+            speaker,
             kill,
             ..
         } = self;
@@ -170,6 +189,11 @@ impl Gateway {
             let calls = Arc::clone(&calls);
             async move { writing.run_until_cancelled(calls.write()).await }
         });
+        let greetings = state.config.greetings();
+        let warming = kill
+            .clone()
+            .run_until_cancelled_owned(speaker.warm(greetings));
+        state.tasks.spawn(warming);
         let serving = Shutdown {
             drain: CancellationToken::new(),
             kill: shutdown.kill.clone(),
@@ -263,9 +287,9 @@ fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
             Ok(listener) => listeners.push(listener),
             // The default names both loopback addresses, and many a machine has only one.
             Err(source) if address.ip().is_loopback() && is_missing_family(&source) => {
-                unavailable = Some(bind_error(address, source));
+                unavailable = Some(bind_error(address, &source));
             }
-            Err(source) => return Err(bind_error(address, source)),
+            Err(source) => return Err(bind_error(address, &source)),
         }
     }
     match unavailable {
@@ -297,9 +321,9 @@ fn is_missing_family(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(EAFNOSUPPORT_LINUX)
 }
 
-fn bind_error(address: SocketAddr, source: io::Error) -> StartError {
+fn bind_error(address: SocketAddr, error: &io::Error) -> StartError {
     let port = address.port();
-    let hint = match source.kind() {
+    let hint = match error.kind() {
         io::ErrorKind::AddrInUse if cfg!(target_os = "macos") && port == 5000 => {
             "the port is taken, on macOS usually by AirPlay Receiver: turn it off in System \
              Settings, General, AirDrop & Handoff, or choose another port with SIDETONE_LISTEN"
@@ -322,13 +346,9 @@ fn bind_error(address: SocketAddr, source: io::Error) -> StartError {
         io::ErrorKind::PermissionDenied => {
             "not permitted; ports below 1024 are often reserved for the system".to_owned()
         }
-        _ => source.to_string(),
+        _ => error.to_string(),
     };
-    StartError::Bind {
-        address,
-        hint,
-        source,
-    }
+    StartError::Bind { address, hint }
 }
 
 #[cfg(test)]

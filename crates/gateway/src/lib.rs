@@ -8,6 +8,7 @@ pub mod config;
 mod http;
 pub mod metrics;
 pub mod outbound;
+mod private;
 pub mod twilio_rest;
 
 mod gateway;
@@ -15,3 +16,13 @@ mod gateway;
 pub use crate::http::Echo;
 pub use config::Config;
 pub use gateway::{Gateway, Shutdown, StartError};
+
+/// A number that nobody can guess.
+fn random_u64() -> u64 {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut bytes = [0; 8];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the system has randomness");
+    u64::from_le_bytes(bytes)
+}

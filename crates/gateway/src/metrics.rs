@@ -136,6 +136,11 @@ impl Metrics {
     /// A call that was on has ended.
     pub fn call_ended(&self, reason: EndReason) {
         self.calls_live.dec();
+        self.call_ended_unheard(reason);
+    }
+
+    /// A call that never was on has ended: it was placed, and brought no stream.
+    pub fn call_ended_unheard(&self, reason: EndReason) {
         self.calls
             .get_or_create(&[("end_reason", end_reason_name(reason))])
             .inc();

@@ -10,10 +10,12 @@ use reqwest::Client;
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use sidetone_twilio::AccountSid;
 use sidetone_twilio::rest::{
-    Account, ErrorBody, PhoneNumber, PhoneNumbers, Request, VERSION_PATH, VoiceRoute,
+    Account, Call, CallStream, ErrorBody, NewCall, NewStream, PhoneNumber, PhoneNumbers, Request,
+    TwimlTooLong, VERSION_PATH, VoiceRoute,
 };
+use sidetone_twilio::twiml;
+use sidetone_twilio::{AccountSid, CallSid};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config;
@@ -26,6 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Before the second try; doubled before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a request is sent, the first time included, of which Twilio did not say that it
+/// takes too many.
+const MAX_TRIES: u32 = 3;
 
 /// A page of a thousand numbers is about a quarter of this.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
@@ -52,9 +58,17 @@ pub enum TwilioError {
     /// TLS is not to be had: usually a machine without certificates.
     #[error("no TLS client could be made; are the system's CA certificates installed?")]
     Tls(#[source] reqwest::Error),
-    /// There is no connection.
+    /// There is no connection: Twilio has not got the request.
     #[error("Twilio cannot be reached at {base}: {reason}")]
     Unreachable {
+        /// The base URL.
+        base: String,
+        /// Why.
+        reason: String,
+    },
+    /// The connection broke before the answer was there: nobody knows whether it was done.
+    #[error("the connection to Twilio at {base} broke off: {reason}")]
+    Broken {
         /// The base URL.
         base: String,
         /// Why.
@@ -71,8 +85,11 @@ pub enum TwilioError {
         /// Its own words and code.
         error: Option<ErrorBody>,
     },
+    /// The call cannot be told what to do next in one request.
+    #[error("{0}")]
+    TooLong(TwimlTooLong),
     /// The answer is not of Twilio's REST API.
-    #[error("the answer of {base} is not of Twilio's REST API ({reason}): look at TWILIO_API_URL")]
+    #[error("the answer of {base} is not of Twilio's REST API ({reason})")]
     Unreadable {
         /// The base URL.
         base: String,
@@ -92,6 +109,35 @@ impl TwilioError {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether Twilio says of the call that it was asked about that it is over.
+    pub fn says_call_is_over(&self) -> bool {
+        let words = match self {
+            Self::Refused { error, .. } => error.as_ref(),
+            _ => None,
+        };
+        self.is_not_found() || words.is_some_and(ErrorBody::says_call_is_over)
+    }
+
+    /// Whether Twilio found fault with what it was asked for, and would do so again.
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::BAD_REQUEST)
+            || matches!(self, Self::TooLong(_))
+    }
+
+    /// Whether another try may go well.
+    fn is_passing(&self, request_is_repeatable: bool) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Broken { .. } => request_is_repeatable,
+            Self::Refused { status, .. } => request_is_repeatable && status.is_server_error(),
+            Self::Missing(_)
+            | Self::Tls(_)
+            | Self::TimedOut
+            | Self::TooLong(_)
+            | Self::Unreadable { .. } => false,
+        }
+    }
+
     /// Whether Twilio is asked too often. It has not done what it was asked, so asking again is
     /// safe, whatever it was.
     fn is_rate_limited(&self) -> bool {
@@ -104,7 +150,9 @@ impl TwilioError {
             Self::Missing(_)
             | Self::Tls(_)
             | Self::Unreachable { .. }
+            | Self::Broken { .. }
             | Self::TimedOut
+            | Self::TooLong(_)
             | Self::Unreadable { .. } => false,
         }
     }
@@ -195,15 +243,78 @@ impl TwilioRest {
             .await
     }
 
-    /// Sends a request, again and again while Twilio is asked too often, until the deadline.
+    /// Places a call. It is placed once, or not at all, or nobody knows: see
+    /// [`TwilioError::Broken`] and [`TwilioError::TimedOut`].
+    pub async fn create_call(&self, call: &NewCall) -> Result<Call, TwilioError> {
+        self.send(&Request::create_call(&self.account, call)).await
+    }
+
+    /// Fetches a call.
+    pub async fn call(&self, call_sid: &CallSid) -> Result<Call, TwilioError> {
+        self.send(&Request::call(&self.account, call_sid)).await
+    }
+
+    /// Ends a call, if it is not over already.
+    pub async fn hang_up(&self, call_sid: &CallSid) -> Result<(), TwilioError> {
+        match self.send(&Request::hang_up(&self.account, call_sid)).await {
+            Err(error) if !error.says_call_is_over() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Has a call in progress go on with another document.
+    ///
+    /// # Errors
+    /// [`TwilioError::TooLong`] for a document of more than 4000 characters, and the others.
+    pub async fn redirect(
+        &self,
+        call_sid: &CallSid,
+        document: &twiml::Response,
+    ) -> Result<(), TwilioError> {
+        let request = Request::redirect(&self.account, call_sid, document);
+        self.send(&request.map_err(TwilioError::TooLong)?)
+            .await
+            .map(drop)
+    }
+
+    /// Starts a stream that listens to a call in progress.
+    pub async fn create_stream(
+        &self,
+        call_sid: &CallSid,
+        stream: &NewStream,
+    ) -> Result<CallStream, TwilioError> {
+        self.send(&Request::create_stream(&self.account, call_sid, stream))
+            .await
+    }
+
+    /// Stops a stream that listens to a call, which is given by its sid or its name.
+    pub async fn stop_stream(
+        &self,
+        call_sid: &CallSid,
+        stream: &str,
+    ) -> Result<CallStream, TwilioError> {
+        self.send(&Request::stop_stream(&self.account, call_sid, stream))
+            .await
+    }
+
+    /// Sends a request, again and again while Twilio is asked too often, until the deadline; and
+    /// a few times when it failed in a way that may pass, if no harm can come of it.
     async fn send<T: DeserializeOwned>(&self, request: &Request<T>) -> Result<T, TwilioError> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         let mut pause = FIRST_PAUSE;
+        let mut failures = 0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let answered = timeout(left, self.send_once(request)).await;
             let error = match answered.map_err(|_| TwilioError::TimedOut)? {
                 Err(error) if error.is_rate_limited() => error,
+                Err(error) if error.is_passing(request.is_repeatable()) => {
+                    failures += 1;
+                    if failures == MAX_TRIES {
+                        return Err(error);
+                    }
+                    error
+                }
                 settled => return settled,
             };
             let wait = jittered(pause);
@@ -228,20 +339,24 @@ impl TwilioRest {
         let sending = sending
             .header(header::AUTHORIZATION, self.authorization.clone())
             .header(header::ACCEPT, "application/json");
-        let unreachable = |error: reqwest::Error| TwilioError::Unreachable {
-            base: self.base.clone(),
-            reason: cause(&error),
+        let broken = |error: reqwest::Error| {
+            let (base, reason) = (self.base.clone(), cause(&error));
+            if error.is_connect() {
+                TwilioError::Unreachable { base, reason }
+            } else {
+                TwilioError::Broken { base, reason }
+            }
         };
         let unreadable = |reason: String| TwilioError::Unreadable {
             base: self.base.clone(),
             reason,
         };
-        let mut response = sending.send().await.map_err(unreachable)?;
+        let mut response = sending.send().await.map_err(broken)?;
         let status = response.status();
         let body = outbound::body(&mut response, MAX_ANSWER_BYTES)
             .await
             .map_err(|error| match error {
-                BodyError::Broken(error) => unreachable(error),
+                BodyError::Broken(error) => broken(error),
                 too_long @ BodyError::TooLong { .. } => unreadable(too_long.to_string()),
             })?;
         if status.is_success() {

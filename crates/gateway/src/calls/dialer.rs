@@ -16,6 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use url::Url;
 
 use crate::config;
 use crate::outbound::{self, cause};
@@ -90,22 +91,11 @@ pub(super) enum DialError {
 
 impl Dialer {
     pub(crate) fn new(deepgram: &config::Deepgram) -> Result<Self, DialerError> {
-        let plain = matches!(deepgram.url.scheme(), "ws" | "http");
-        let mut authorization =
-            HeaderValue::try_from(format!("Token {}", deepgram.api_key.expose_secret()))
-                .map_err(|_| DialerError::Key)?;
-        authorization.set_sensitive(true);
         let client = outbound::client(&deepgram.url).pool_max_idle_per_host(0);
-        let scheme = if plain { "http" } else { "https" };
-        let mut base = deepgram.url.as_str();
-        base = base
-            .split_once(':')
-            .map_or(base, |(_, rest)| rest)
-            .trim_end_matches('/');
         Ok(Self {
             client: client.build().map_err(DialerError::Tls)?,
-            url: format!("{scheme}:{base}/v1/listen"),
-            authorization,
+            url: http_base(&deepgram.url) + "/v1/listen",
+            authorization: authorization(deepgram)?,
             turns: Semaphore::new(MAX_HANDSHAKES),
         })
     }
@@ -167,7 +157,25 @@ impl fmt::Debug for Dialer {
     }
 }
 
-async fn refusal(mut response: Response) -> DialError {
+/// The base URL as HTTP has it, without a slash at its end.
+pub(super) fn http_base(url: &Url) -> String {
+    let is_plain = matches!(url.scheme(), "ws" | "http");
+    let scheme = if is_plain { "http" } else { "https" };
+    let base = url.as_str();
+    let rest = base.split_once(':').map_or(base, |(_, rest)| rest);
+    format!("{scheme}:{}", rest.trim_end_matches('/'))
+}
+
+/// The header that Deepgram knows us by.
+pub(super) fn authorization(deepgram: &config::Deepgram) -> Result<HeaderValue, DialerError> {
+    let token = format!("Token {}", deepgram.api_key.expose_secret());
+    let mut authorization = HeaderValue::try_from(token).map_err(|_| DialerError::Key)?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
+}
+
+/// What Deepgram says in an answer that is no success.
+pub(super) async fn refusal(mut response: Response) -> DialError {
     let status = response.status().as_u16();
     let retry_after = text_of(response.headers(), header::RETRY_AFTER.as_str())
         .and_then(|value| wait_asked_for(value, Timestamp::now()));
@@ -203,7 +211,7 @@ fn wait_asked_for(value: &str, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
-fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

@@ -7,22 +7,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sidetone_audio::Track;
-use sidetone_call::event::{Call, EventData, Transcript, Warning};
+use sidetone_call::engine::{NotSaid, Speech};
+use sidetone_call::event::{Call, EndReason, EventData, Transcript, Warning};
 use sidetone_call::log::{Cursor, Entry, EventLog, Read};
 use sidetone_twilio::{CallSid, StreamSid};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use super::control::{Control, Next};
 use super::lock;
 use super::messages::{MessageReader, Messages};
 use super::task::Inbox;
 use super::writer::Writer;
+use crate::http::Base;
 
 /// How long [`CallHandle::tell`] waits for a task that is busy.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What others may tell a call's task.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Command {
     /// Twilio's `stream-stopped` (or `stream-error`) callback.
     StreamStopped(StreamSid),
@@ -33,6 +36,22 @@ pub enum Command {
         /// `SipResponseCode`.
         sip_code: Option<u16>,
     },
+    /// Twilio is being asked to end the call, or to take it elsewhere; `None`: it did not.
+    EndExpected(Option<EndReason>),
+    /// Twilio was told to end the call, or to take it elsewhere, and its streams end: for this
+    /// reason.
+    OrderedEnd(EndReason),
+    /// Say something.
+    Speak {
+        /// What; its voice is one that Deepgram's parameters allow.
+        speech: Speech,
+        /// Gets to know whether it will be said.
+        answer: oneshot::Sender<Result<(), NotSaid>>,
+    },
+    /// Fall silent, and drop what waits to be said.
+    Silence,
+    /// End the call by closing its streams: after a bidirectional one Twilio asks what comes next.
+    HangUp,
 }
 
 /// One call: its snapshot, its event log, its Deepgram messages.
@@ -47,6 +66,7 @@ pub struct CallHandle {
     changed: watch::Sender<u64>,
     messages: Arc<Messages>,
     inbox: Mutex<Option<mpsc::Sender<Inbox>>>,
+    control: Mutex<Control>,
     writer: Writer,
 }
 
@@ -84,6 +104,7 @@ impl CallHandle {
             changed: watch::Sender::new(0),
             messages: Arc::default(),
             inbox: Mutex::new(None),
+            control: Mutex::default(),
             writer,
         }
     }
@@ -174,6 +195,37 @@ impl CallHandle {
                 .await
                 .expect("the handle holds the sender");
         }
+    }
+}
+
+/// What call control does with it.
+impl CallHandle {
+    /// Says what Twilio is to do once the bidirectional stream has ended; unless told, it hangs up.
+    pub fn order_next(&self, next: Next) {
+        lock(&self.control).next = Some(next);
+    }
+
+    /// What was said last, once.
+    pub(crate) fn take_next(&self) -> Option<Next> {
+        lock(&self.control).next.take()
+    }
+
+    /// The call was connected with another number, and goes on being heard.
+    pub(crate) fn set_transferred(&self) {
+        lock(&self.control).is_transferred = true;
+    }
+
+    pub(crate) fn is_transferred(&self) -> bool {
+        lock(&self.control).is_transferred
+    }
+
+    /// Where Twilio reached this gateway with the newest stream.
+    pub(crate) fn base(&self) -> Option<Base> {
+        lock(&self.control).base.clone()
+    }
+
+    pub(super) fn reached_at(&self, base: Base) {
+        lock(&self.control).base = Some(base);
     }
 }
 

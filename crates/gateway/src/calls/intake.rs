@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use sidetone_audio::Track;
-use sidetone_call::archive::Archive;
+use sidetone_call::archive::{Archive, ArchiveError};
 use sidetone_call::engine::StreamStart;
+use sidetone_call::event::Call;
 use sidetone_twilio::CallSid;
 use sidetone_twilio::signature::{stream_auth, verify_stream_auth};
 use sidetone_twilio::stream::{Incoming, MediaTrack, Start};
@@ -19,8 +21,9 @@ use tracing::{error, warn};
 
 use super::socket::{self, Refusal, StreamSocket};
 use super::task::Arrival;
-use super::{Admission, CallFacts};
+use super::{Admission, CallFacts, Calls};
 use crate::gateway::State;
+use crate::http::Base;
 use crate::metrics::Rejection;
 
 /// Stream parameters that are Sidetone's own.
@@ -29,6 +32,12 @@ const FROM: &str = "from";
 const TO: &str = "to";
 const DIRECTION: &str = "direction";
 const AUTH: &str = "auth";
+
+/// All of them.
+pub(crate) const OWN_PARAMETERS: [&str; 5] = [PROFILE, FROM, TO, DIRECTION, AUTH];
+
+/// How long the archive may take to say whether a call was here before; its audio waits meanwhile.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an `auth` parameter is believed: Twilio ends every call after a day at the latest.
 const AUTH_MAX_AGE_SECS: u64 = 24 * 60 * 60;
@@ -66,13 +75,14 @@ pub(super) async fn take_in(
     state: Arc<State>,
     mut socket: StreamSocket,
     profile_of_path: Option<String>,
+    base: Base,
 ) {
     let limit = state.config.limits.start_timeout;
     let started = timeout(limit, read_start(&mut socket)).await;
     let (call_sid, refusal) = match started {
         Ok(Ok(start)) => {
             let call_sid = start.call_sid.clone();
-            match admit(&state, start, profile_of_path, socket).await {
+            match admit(&state, start, profile_of_path, base, socket).await {
                 Ok(()) => return,
                 Err((refused, refusal)) => {
                     socket = refused;
@@ -120,6 +130,7 @@ async fn admit(
     state: &Arc<State>,
     start: Start,
     profile_of_path: Option<String>,
+    base: Base,
     socket: StreamSocket,
 ) -> Result<(), (StreamSocket, Refusal)> {
     let call_sid = start.call_sid.clone();
@@ -134,7 +145,7 @@ async fn admit(
         Ok(checked) => checked,
         Err(refusal) => return Err((socket, refusal)),
     };
-    let former = match state.calls.archive().call(&call_sid).await {
+    let former = match former(&state.calls, &call_sid).await {
         Ok(former) => former,
         Err(error) => {
             error!(%call_sid, %error, "Whether the call was here before is not known.");
@@ -149,6 +160,7 @@ async fn admit(
         call_sid,
         profile,
         start,
+        base,
         socket,
     };
     state
@@ -164,6 +176,16 @@ async fn admit(
                 Refusal::new(CloseCode::Again, Rejection::NoPlace, reason),
             )
         })
+}
+
+/// The call as it was when it was here before. The archive is asked only of one that is not in
+/// memory: a live call takes further streams whatever becomes of the archive.
+async fn former(calls: &Calls, call_sid: &CallSid) -> Result<Option<Arc<Call>>, ArchiveError> {
+    if let Some(handle) = calls.get(call_sid) {
+        return Ok(Some(handle.snapshot()));
+    }
+    let asked = timeout(ARCHIVE_PATIENCE, calls.archive().call(call_sid)).await;
+    asked.unwrap_or_else(|_| Err(ArchiveError::Unavailable("no answer in time".to_owned())))
 }
 
 /// Whether the stream may come, with which profile, and what its call's engine is told of it.
@@ -215,10 +237,6 @@ fn checked(
     };
     let tracks: Vec<Track> = start.tracks.iter().map(|track| track_of(*track)).collect();
     let bidirectional = profile.bidirectional && tracks == [Track::Inbound];
-    if bidirectional {
-        let call_sid = &start.call_sid;
-        warn!(%call_sid, profile = name, "This version does not speak: the caller hears nothing.");
-    }
     let start = StreamStart {
         stream_sid: start.stream_sid,
         account_sid: start.account_sid,

@@ -215,3 +215,73 @@ fn reason_of(error: &Error) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::yield_now;
+    use tokio_tungstenite::{WebSocketStream, accept_async};
+
+    use super::*;
+    use crate::config::Deepgram;
+
+    type Peer = WebSocketStream<TcpStream>;
+
+    /// A connection that takes no more, since when, and the other end of it, which does not read.
+    async fn blocked() -> (LinkConnection, Instant, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let deepgram = Deepgram::new(url.parse().unwrap(), "key".into());
+        let dialer = Arc::new(Dialer::new(&deepgram).unwrap());
+        let mut connection = LinkConnection::dial(LinkKey(0), 1, dialer, String::new());
+        let opening = poll_fn(|cx| connection.poll_event(cx, Instant::now()));
+        let accepting = async { accept_async(listener.accept().await.unwrap().0).await };
+        let (opened, peer) = tokio::join!(opening, accepting);
+        assert!(matches!(opened, LinkEvent::Opened { .. }));
+
+        let now = Instant::now();
+        while connection.deadline().is_none() {
+            connection.send_audio(Bytes::from_static(&[0x55; 4_000]));
+            connection.poll_flush(&mut Context::from_waker(Waker::noop()), now);
+            yield_now().await;
+        }
+        (connection, now, peer.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_takes_nothing_for_5_s_is_lost() {
+        let (mut connection, since, _peer) = blocked().await;
+        let mut cx = Context::from_waker(Waker::noop());
+        let due = since + Duration::from_secs(5);
+        assert_eq!(connection.deadline(), Some(due));
+        let almost = due - Duration::from_millis(1);
+        assert!(connection.poll_event(&mut cx, almost).is_pending());
+        let Poll::Ready(LinkEvent::Closed { code: None, reason }) =
+            connection.poll_event(&mut cx, due)
+        else {
+            panic!("it is still there")
+        };
+        assert_eq!(reason, "Deepgram has taken no audio for 5 s");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_takes_audio_again_in_time_is_kept() {
+        let (mut connection, since, mut peer) = blocked().await;
+        let flushed = poll_fn(|cx| {
+            connection.poll_flush(cx, since);
+            connection
+                .deadline()
+                .map_or(Poll::Ready(()), |_| Poll::Pending)
+        });
+        tokio::select! {
+            () = flushed => {}
+            _ = async { while let Some(Ok(_)) = peer.next().await {} } => panic!("it is lost"),
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let later = since + Duration::from_secs(60);
+        assert!(connection.poll_event(&mut cx, later).is_pending());
+    }
+}

@@ -4,31 +4,35 @@
 //! ([`Calls`]); from then on the call's task owns it. Everything others learn of a call they learn
 //! through its [`CallHandle`].
 
+mod control;
 mod dialer;
 mod handle;
 mod intake;
 mod link;
 mod messages;
+mod pending;
 mod registry;
 mod report;
 mod socket;
+mod speaker;
+mod store;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod writer;
 
+pub use control::Next;
 pub use dialer::DialerError;
 pub use handle::{CallHandle, Command};
 pub use messages::{MessageRead, MessageReader};
 pub use registry::{Admission, CallFacts, Calls};
+pub use store::Store;
 
 pub(crate) use dialer::Dialer;
-pub(crate) use intake::StreamAuthSecret;
+pub(crate) use intake::{OWN_PARAMETERS, StreamAuthSecret};
 pub(crate) use socket::{StreamUpgrade, is_departure};
+pub(crate) use speaker::Speaker;
 pub(crate) use task::Services;
-
-/// The archive that the calls of this build are stored in.
-pub type Store = sidetone_call::archive::MemoryArchive;
 
 /// Locks state that is right at every moment, so that a panic elsewhere does not spread.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,6 +1,6 @@
 //! Which calls there are and which may come.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::task::{Arrival, CallTask, Inbox, Services};
 use super::writer::Writer;
 use super::{CallHandle, Store, lock};
+
+mod placing;
 
 /// How long an answered webhook holds a place for its call's stream.
 const PLACE_HELD: Duration = Duration::from_secs(30);
@@ -37,6 +39,21 @@ pub struct CallFacts {
     pub to: Option<String>,
     /// Twilio's word.
     pub direction: Option<String>,
+    /// What its streams carry beside that.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl CallFacts {
+    /// What a call shows of itself.
+    pub fn of(call: &Call) -> Self {
+        Self {
+            profile: call.profile.clone(),
+            from: call.from.clone(),
+            to: call.to.clone(),
+            direction: call.direction.clone(),
+            parameters: call.custom_parameters.clone(),
+        }
+    }
 }
 
 /// Whether a call may come.
@@ -65,9 +82,15 @@ struct Seats {
     draining: bool,
     /// Calls whose webhook was answered and whose stream has not started.
     places: HashMap<CallSid, Place>,
+    /// Calls that Twilio is being asked to place.
+    placing: usize,
+    /// Calls that were placed, so far.
+    placed: u64,
+    /// Those of them whose stream has not started.
+    pending: BTreeMap<u64, Arc<CallHandle>>,
     /// In the order in which they became live.
     live: Vec<Arc<CallHandle>>,
-    /// The live ones, and those that ended a short while ago.
+    /// The pending and the live ones, and those that ended a short while ago.
     handles: HashMap<CallSid, Arc<CallHandle>>,
     ended: VecDeque<(Instant, Arc<CallHandle>)>,
 }
@@ -79,10 +102,10 @@ struct Place {
 }
 
 impl Calls {
-    pub(crate) fn new(services: Services) -> Self {
+    pub(crate) fn new(services: Services, archive: Store) -> Self {
         Self {
             services: Arc::new(services),
-            archive: Store::default(),
+            archive,
             writer: Writer::default(),
             seats: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -104,6 +127,12 @@ impl Calls {
                 .insert(call_sid.clone(), Place { facts, until });
         }
         admission
+    }
+
+    /// The same for a call of which nothing is known here; false when there is no place, or when
+    /// it holds one already: then it was tried before.
+    pub(crate) fn admit_anew(&self, call_sid: &CallSid, facts: CallFacts) -> bool {
+        self.facts(call_sid).is_none() && self.admit(call_sid, facts) == Admission::Granted
     }
 
     /// Whether a new call would be granted now.
@@ -153,8 +182,7 @@ impl Calls {
     fn admission_with(&self, seats: &Seats) -> Admission {
         if seats.draining {
             Admission::Draining
-        } else if seats.live.len() + seats.places.len() >= self.services.config.limits.max_calls
-            || self.writer.is_crowded()
+        } else if seats.taken() >= self.services.config.limits.max_calls || self.writer.is_crowded()
         {
             Admission::Full
         } else {
@@ -179,9 +207,9 @@ impl Calls {
         let mut seats = self.seats();
         let call_sid = arrival.call_sid.clone();
         if seats.is_live(&call_sid) {
-            let inbox = seats.handles[&call_sid]
-                .inbox()
-                .expect("a live call has a task");
+            let handle = &seats.handles[&call_sid];
+            handle.reached_at(arrival.base.clone());
+            let inbox = handle.inbox().expect("a live call has a task");
             return inbox
                 .try_send(Inbox::Stream(Box::new(arrival)))
                 .map_err(|error| {
@@ -202,12 +230,14 @@ impl Calls {
         let known = seats.handles.get(&call_sid).cloned();
         let snapshot = known.as_ref().map(|handle| handle.snapshot());
         let former = snapshot.as_deref().or(former);
+        let base = arrival.base.clone();
         let task = CallTask::begin(Arc::clone(&self.services), arrival, former);
         let handle = known.unwrap_or_else(|| {
             let mut call = task.call().clone();
             call.last_seq = former.map_or(0, |former| former.last_seq);
             Arc::new(CallHandle::new(call, place.is_some(), self.writer.clone()))
         });
+        handle.reached_at(base);
         let (sender, inbox) = mpsc::channel(INBOX_MESSAGES);
         handle.set_inbox(Some(sender));
         seats.handles.insert(call_sid, Arc::clone(&handle));
@@ -235,6 +265,7 @@ impl Calls {
             }
         }
         handle.set_inbox(None);
+        seats.leave_pending(handle);
         seats.live.retain(|live| !Arc::ptr_eq(live, handle));
         seats.ended.push_back((Instant::now(), Arc::clone(handle)));
         drop(seats);
@@ -262,10 +293,10 @@ impl Calls {
         self.announce_change();
     }
 
-    /// Waits until no call is live.
+    /// Waits until no call is live or pending.
     pub(crate) async fn idle(&self) {
         let mut changed = self.changed();
-        while !self.seats().live.is_empty() {
+        while !self.seats().are_idle() {
             changed
                 .changed()
                 .await
@@ -273,10 +304,18 @@ impl Calls {
         }
     }
 
-    /// Tells every live call to end cleanly.
+    /// Tells every live and every pending call to end cleanly.
     pub(crate) async fn shut_down(&self) {
-        let live = self.live();
-        join_all(live.iter().map(|call| call.shut_down())).await;
+        let calls: Vec<_> = {
+            let seats = self.seats();
+            seats
+                .live
+                .iter()
+                .chain(seats.pending.values())
+                .cloned()
+                .collect()
+        };
+        join_all(calls.iter().map(|call| call.shut_down())).await;
     }
 
     /// Waits until the archive has every event of every call in memory.
@@ -295,6 +334,25 @@ impl Seats {
 
     fn knows(&self, call_sid: &CallSid) -> bool {
         self.is_live(call_sid) || self.places.contains_key(call_sid)
+    }
+
+    /// Whether nothing more will be known of a call than is: it is known, or none is being placed.
+    fn may_know(&self, call_sid: &CallSid) -> bool {
+        self.placing == 0 || self.handles.contains_key(call_sid)
+    }
+
+    /// Places that are held or taken.
+    fn taken(&self) -> usize {
+        self.live.len() + self.places.len() + self.placing + self.pending.len()
+    }
+
+    fn are_idle(&self) -> bool {
+        self.live.is_empty() && self.pending.is_empty()
+    }
+
+    fn leave_pending(&mut self, handle: &Arc<CallHandle>) {
+        self.pending
+            .retain(|_, pending| !Arc::ptr_eq(pending, handle));
     }
 
     /// Drops places nobody came for, and calls that ended a while ago.

@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::gateway::State;
+use crate::http::Base;
 use crate::metrics::Rejection;
 
 use super::intake;
@@ -69,8 +70,8 @@ impl<S: Send + Sync> FromRequestParts<S> for StreamUpgrade {
 
 impl StreamUpgrade {
     /// Answers with 101 and takes the stream in. `profile` is the one that the path names; the
-    /// caller has checked that it exists.
-    pub(crate) fn accept(self, state: Arc<State>, profile: Option<String>) -> Response {
+    /// caller has checked that it exists. `base` is where Twilio reached this gateway.
+    pub(crate) fn accept(self, state: Arc<State>, profile: Option<String>, base: Base) -> Response {
         let on_upgrade = self.on_upgrade;
         let tasks = state.tasks.clone();
         tasks.spawn(async move {
@@ -86,7 +87,7 @@ impl StreamUpgrade {
             config.max_frame_size = Some(MAX_MESSAGE_BYTES);
             let io = TokioIo::new(upgraded);
             let socket = StreamSocket::from_raw_socket(io, Role::Server, Some(config)).await;
-            intake::take_in(state, socket, profile).await;
+            intake::take_in(state, socket, profile, base).await;
         });
         let accept_key = HeaderValue::try_from(self.accept_key).expect("base64 is a header value");
         Response::builder()

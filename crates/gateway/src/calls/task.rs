@@ -4,6 +4,7 @@
 //! Deepgram's without a channel, and nothing it waits for keeps it from reading the rest.
 
 mod outputs;
+mod speech;
 mod streams;
 
 use std::fmt;
@@ -16,9 +17,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
 use sidetone_call::engine::{self, Engine, Setup, StreamStart, Summary};
-use sidetone_call::event::{Call, EndReason, EventData, Status};
+use sidetone_call::event::{Call, CallProgress, EndReason, EventData, Status};
 use sidetone_twilio::CallSid;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -26,12 +26,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use self::speech::SpeechFetch;
 use self::streams::Stream;
 use super::link::LinkConnection;
 use super::socket::StreamSocket;
-use super::{CallHandle, Calls, Command, Dialer, report};
-use crate::config::Config;
+use super::{CallHandle, Calls, Command, Dialer, Speaker, report};
+use crate::config::{Config, Speak};
+use crate::http::Base;
 use crate::metrics::Metrics;
+use crate::random_u64;
+use crate::twilio_rest::{TwilioError, TwilioRest};
 
 /// How often the call as others see it is brought up to date between events.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -48,7 +52,10 @@ pub(crate) struct Services {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Arc<Dialer>,
+    pub(crate) speaker: Arc<Speaker>,
     pub(crate) tasks: TaskTracker,
+    /// Why not, when Twilio's REST API cannot be asked.
+    pub(crate) twilio: Arc<Result<TwilioRest, TwilioError>>,
     /// Ends every call's task where it stands.
     pub(crate) kill: CancellationToken,
 }
@@ -64,6 +71,8 @@ pub(super) struct Arrival {
     pub(super) call_sid: CallSid,
     pub(super) profile: String,
     pub(super) start: StreamStart,
+    /// Where it reached this gateway.
+    pub(super) base: Base,
     pub(super) socket: StreamSocket,
 }
 
@@ -82,6 +91,7 @@ pub(super) struct CallTask {
     engine: Engine,
     streams: Vec<Stream>,
     links: Vec<LinkConnection>,
+    speech: Option<SpeechFetch>,
     /// The payload of the newest media message; its memory is used again for the next.
     audio: Vec<u8>,
     /// Whether something happened since others were last shown the call.
@@ -116,7 +126,11 @@ impl CallTask {
     pub(super) fn begin(services: Arc<Services>, arrival: Arrival, former: Option<&Call>) -> Self {
         let now = Now::read();
         let config = &services.config;
-        let listen = config.profiles.get(&arrival.profile).and_then(|profile| {
+        let profile = config.profiles.get(&arrival.profile);
+        let greeting = profile
+            .and_then(|profile| profile.speak.as_ref())
+            .and_then(Speak::greeting);
+        let listen = profile.and_then(|profile| {
             let listen = profile.listen.as_ref()?;
             let interim_results = listen.params.interim_results();
             Some(engine::Listen {
@@ -130,12 +144,13 @@ impl CallTask {
             profile: arrival.profile.clone(),
             former: former.cloned().map(Box::new),
             listen,
+            greeting,
             limits: engine::Limits {
                 idle_timeout: config.limits.idle_timeout,
                 replay_window: config.limits.replay_window,
                 replay_rate: config.limits.replay_rate,
             },
-            seed: random_seed(),
+            seed: random_u64(),
         };
         let mut task = Self {
             call_sid: arrival.call_sid.clone(),
@@ -143,6 +158,7 @@ impl CallTask {
             engine: Engine::new(setup, now.std(), now.wall),
             streams: Vec::with_capacity(1),
             links: Vec::with_capacity(1),
+            speech: None,
             audio: Vec::new(),
             is_stale: true,
             refresh_at: now.instant,
@@ -151,6 +167,14 @@ impl CallTask {
         };
         task.add_stream(now, arrival);
         task
+    }
+
+    /// Tells what Twilio said of the call before its stream started.
+    pub(super) fn tell(&mut self, told: &CallProgress) {
+        let CallProgress { status, sip_code } = told;
+        let now = Now::read();
+        self.engine
+            .handle_call_status(now.std(), now.wall, status, *sip_code);
     }
 
     /// The call as its engine knows it.
@@ -187,14 +211,11 @@ impl CallTask {
                 }
             };
             self.leave_streams();
-            let call = handle.snapshot();
+            let end_reason = handle.snapshot().end_reason;
             services
                 .metrics
-                .call_ended(call.end_reason.unwrap_or(EndReason::Error));
-            info!("{}", report::closing_line(&call, &summary));
-            if timeout(STORE_PATIENCE, handle.stored()).await.is_err() {
-                warn!(call_sid = %self.call_sid, "The end of the call is not stored yet.");
-            }
+                .call_ended(end_reason.unwrap_or(EndReason::Error));
+            conclude(&handle, &summary).await;
             let Some(arrival) = calls.unseat(&handle, &mut inbox) else {
                 return;
             };
@@ -230,6 +251,9 @@ impl CallTask {
             self.drain(cx, handle);
             busy |= self.poll_links(cx, handle);
             busy |= self.poll_streams(cx, handle);
+            busy |= self.poll_speech(cx);
+            self.drain(cx, handle);
+            busy |= self.flush_streams(cx);
             if busy {
                 self.is_stale = true;
                 continue;
@@ -278,6 +302,20 @@ impl CallTask {
                 self.engine
                     .handle_call_status(now.std(), now.wall, &status, sip_code);
             }
+            Inbox::Command(Command::EndExpected(reason)) => {
+                self.engine.handle_end_expected(reason);
+            }
+            Inbox::Command(Command::OrderedEnd(reason)) => {
+                self.engine.handle_ordered_end(now.std(), now.wall, reason);
+            }
+            Inbox::Command(Command::HangUp) => self.engine.handle_hang_up(now.std(), now.wall),
+            Inbox::Command(Command::Speak { speech, answer }) => {
+                // Who asked may have left; what was asked for holds.
+                let _sent = answer
+                    .send(self.engine.handle_speak(now.std(), speech))
+                    .is_ok();
+            }
+            Inbox::Command(Command::Silence) => self.engine.handle_silence(now.std()),
             Inbox::ShutDown => self.engine.handle_shutdown(now.std(), now.wall),
         }
         true
@@ -291,6 +329,14 @@ impl CallTask {
     }
 }
 
+/// Says in the log that a call has ended, and waits a while until that is stored.
+pub(super) async fn conclude(handle: &CallHandle, summary: &Summary) {
+    info!("{}", report::closing_line(&handle.snapshot(), summary));
+    if timeout(STORE_PATIENCE, handle.stored()).await.is_err() {
+        warn!(call_sid = %handle.call_sid(), "The end of the call is not stored yet.");
+    }
+}
+
 /// Writes the end of a call whose engine cannot write it any more.
 fn cut_off(handle: &Arc<CallHandle>, reason: EndReason) {
     let now = Timestamp::now();
@@ -299,14 +345,6 @@ fn cut_off(handle: &Arc<CallHandle>, reason: EndReason) {
     call.ended_at = Some(now);
     call.end_reason = Some(reason);
     handle.append(now, EventData::CallEnded(Box::new(call.clone())), &call);
-}
-
-fn random_seed() -> u64 {
-    let mut seed = [0; 8];
-    SystemRandom::new()
-        .fill(&mut seed)
-        .expect("the system has randomness");
-    u64::from_le_bytes(seed)
 }
 
 #[cfg(test)]

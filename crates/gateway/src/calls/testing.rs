@@ -3,9 +3,35 @@
 use std::sync::Arc;
 
 use sidetone_call::event::Call;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::CallHandle;
 use super::writer::Writer;
+use super::{CallHandle, Dialer, Services, Speaker};
+use crate::config::{Config, Deepgram};
+use crate::metrics::Metrics;
+use crate::twilio_rest::TwilioError;
+
+/// A configuration with a Deepgram where nobody is.
+pub(crate) fn config() -> Config {
+    let deepgram = Deepgram::new("ws://127.0.0.1:9".parse().unwrap(), "key".into());
+    Config::new(Vec::new(), deepgram)
+}
+
+/// What calls share that nobody hears, with a Twilio that cannot be asked.
+pub(crate) fn services(config: Config) -> Services {
+    let dialer = Dialer::new(&config.deepgram).unwrap();
+    let speaker = Speaker::new(&config.deepgram, None).unwrap();
+    Services {
+        config: Arc::new(config),
+        metrics: Metrics::new(),
+        dialer: Arc::new(dialer),
+        speaker: Arc::new(speaker),
+        tasks: TaskTracker::new(),
+        twilio: Arc::new(Err(TwilioError::Missing("TWILIO_ACCOUNT_SID"))),
+        kill: CancellationToken::new(),
+    }
+}
 
 /// A call without anything.
 pub(super) fn call(number: u32) -> Call {

@@ -2,10 +2,7 @@ use super::*;
 use crate::config::Deepgram;
 
 fn config(listen: &str) -> Config {
-    let deepgram = Deepgram {
-        api_key: "secret-key".into(),
-        url: "ws://127.0.0.1:9".parse().unwrap(),
-    };
+    let deepgram = Deepgram::new("ws://127.0.0.1:9".parse().unwrap(), "secret-key".into());
     Config {
         drain: Duration::ZERO,
         ..Config::new(vec![listen.parse().unwrap()], deepgram)

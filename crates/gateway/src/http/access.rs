@@ -58,14 +58,13 @@ pub(super) enum Access {
 impl Rules {
     /// Reads them from the configuration.
     pub(crate) fn new(config: &Config) -> Result<Self, RuleError> {
-        let private = config.public_url.is_none() && config.public_address().is_none();
         let origins = config
             .allowed_origins
             .iter()
             .map(|origin| parse_origin(origin));
         let proxies = config.trusted_proxies.iter().map(|range| range.parse());
         Ok(Self {
-            trust_loopback: config.trust_loopback.unwrap_or(private),
+            trust_loopback: config.trusts_loopback(),
             public: config.public_url.as_ref().map(Base::configured),
             serves_tls: config.tls.is_some(),
             allowed_origins: origins

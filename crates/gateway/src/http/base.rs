@@ -7,7 +7,7 @@ use url::Url;
 
 /// A base URL: scheme, authority and the path in front of every route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Base {
+pub(crate) struct Base {
     https: bool,
     authority: String,
     path: String,
@@ -52,6 +52,11 @@ impl Base {
         let plain = !self.https && (self.configured || is_loopback_authority(&self.authority));
         let scheme = if plain { "ws" } else { "wss" };
         format!("{scheme}://{}{}{path}", self.authority, self.path)
+    }
+
+    /// Whether nobody but this machine can reach it.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback_authority(&self.authority)
     }
 
     /// Whether the operator configured it, rather than a request having told it.

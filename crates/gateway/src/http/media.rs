@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 
 use super::App;
-use super::extract::Name;
+use super::extract::{Name, visitor};
 use super::problem::Problem;
 use super::voice::profile_named;
 use super::webhook::check_handshake;
@@ -53,5 +53,6 @@ async fn accept(
     }
     let upgrade = StreamUpgrade::from_request_parts(&mut parts, app).await;
     let upgrade = upgrade.map_err(|_| Problem::upgrade_required())?;
-    Ok(upgrade.accept(Arc::clone(&app.gateway), profile))
+    let base = visitor(&parts).base.clone();
+    Ok(upgrade.accept(Arc::clone(&app.gateway), profile, base))
 }

@@ -16,6 +16,7 @@ use crate::metrics::Rejection;
 mod access;
 mod api;
 mod base;
+mod body;
 mod client;
 mod connections;
 mod cors;
@@ -37,6 +38,7 @@ mod voice;
 mod webhook;
 
 pub(crate) use access::Rules;
+pub(crate) use base::Base;
 pub use echo::Echo;
 pub(crate) use tls::Tls;
 
@@ -103,8 +105,19 @@ impl App {
 /// The routes.
 fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
-        .route("/calls", get(api::calls::list))
+        .route("/calls", get(api::calls::list).post(api::placing::place))
         .route("/calls/{call_sid}", get(api::calls::one))
+        .route("/calls/{call_sid}/hangup", post(api::control::hang_up))
+        .route("/calls/{call_sid}/transfer", post(api::control::transfer))
+        .route("/calls/{call_sid}/dtmf", post(api::control::press))
+        .route(
+            "/calls/{call_sid}/listening",
+            post(api::listening::start).delete(api::listening::stop),
+        )
+        .route(
+            "/calls/{call_sid}/speak",
+            post(api::speak::speak).delete(api::speak::silence),
+        )
         .route("/calls/{call_sid}/events", get(api::events::events));
     Router::new()
         .route("/", get(page::page))

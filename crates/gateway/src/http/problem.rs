@@ -72,6 +72,31 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "profile_not_found", detail)
     }
 
+    /// 409: the call is over.
+    pub(super) fn call_ended(call: &str) -> Self {
+        let detail = format!("The call {call} has ended.");
+        Self::new(StatusCode::CONFLICT, "call_ended", detail)
+    }
+
+    /// 409: nothing can be said into that call.
+    pub(super) fn not_bidirectional(call: &str) -> Self {
+        let detail = format!(
+            "Nothing can be said into call {call}: its stream only listens. The streams of \
+             profiles with `speak` or `agent` are bidirectional."
+        );
+        Self::new(StatusCode::CONFLICT, "not_bidirectional", detail)
+    }
+
+    /// 409: it is so already.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// 409: as the call or the node is, that cannot be done.
+    pub(super) fn not_possible(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_possible", detail)
+    }
+
     /// 405: the address exists, but not for this method.
     pub(super) fn method_not_allowed() -> Self {
         Self::new(
@@ -134,6 +159,12 @@ impl Problem {
     pub(super) fn request_timeout() -> Self {
         let detail = "The request was not answered in time; try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail)
+    }
+
+    /// 503: Twilio did not do its part.
+    pub(super) fn twilio_unavailable(detail: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "twilio_unavailable", detail)
     }
 
     /// 503: the archive cannot be read.

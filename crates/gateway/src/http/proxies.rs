@@ -61,10 +61,18 @@ pub(super) fn was_forwarded(headers: &HeaderMap) -> bool {
 
 /// Whether this header is one that proxies write.
 pub(super) fn is_forwarding(name: &HeaderName) -> bool {
+    const NAMES: [&str; 5] = [
+        "x-real-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fly-client-ip",
+    ];
     name == FORWARDED
         || name == VIA
-        || name == "x-real-ip"
+        || NAMES.contains(&name.as_str())
         || name.as_str().starts_with("x-forwarded")
+        || name.as_str().starts_with("x-original-")
 }
 
 /// The members of a comma list that may be spread over several header lines.

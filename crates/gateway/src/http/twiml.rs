@@ -1,7 +1,7 @@
 //! What Twilio is told to do with a call: TwiML for a profile.
 
 use sidetone_twilio::twiml::{
-    self, Connect, Method, Number, Parameter, Response, Say, Stream, StreamTrack, Verb,
+    self, Connect, Method, Number, Parameter, Play, Response, Say, Stream, StreamTrack, Verb,
 };
 
 use crate::config::{Announce, Dial, Overflow, Profile};
@@ -10,7 +10,7 @@ use crate::config::{Announce, Dial, Overflow, Profile};
 const OPEN_LINE_SECS: u32 = 60 * 60;
 
 /// What `<Stop>` and the callbacks call our stream.
-const STREAM_NAME: &str = "sidetone";
+pub(super) const STREAM_NAME: &str = "sidetone";
 
 /// Where the stream of a call goes, and what it carries.
 pub(super) struct StreamTarget {
@@ -20,24 +20,15 @@ pub(super) struct StreamTarget {
     pub(super) status_callback: String,
     /// Who is asked what comes after it, when it is bidirectional.
     pub(super) action: String,
-    /// What its `start` carries; those that are unknown, or too long for Twilio, are left out.
-    pub(super) parameters: Vec<(&'static str, Option<String>)>,
+    /// What its `start` carries; what is too long for Twilio is left out.
+    pub(super) parameters: Vec<(String, String)>,
 }
 
 /// The answer for a call that has a place.
 pub(super) fn answer(profile: &Profile, target: StreamTarget) -> Response {
     let announce = profile.announce.as_ref().map(announcement);
     let verbs = if profile.bidirectional {
-        let action = Some(target.action.clone());
-        let connect = Connect {
-            stream: stream(target, None),
-            action,
-            method: Some(Method::Post),
-        };
-        announce
-            .into_iter()
-            .chain([Verb::Connect(connect)])
-            .collect()
+        announce.into_iter().chain([connect(target)]).collect()
     } else {
         // Twilio hangs up when nothing follows `<Start>`.
         [Verb::Start(stream(target, Some(StreamTrack::Both)))]
@@ -79,21 +70,70 @@ pub(super) fn hang_up() -> Response {
     }
 }
 
+/// Connects the call with a number.
+pub(super) fn dial_only(number: &str) -> Response {
+    Response {
+        verbs: vec![dial(number)],
+    }
+}
+
+/// Opens a bidirectional stream.
+pub(super) fn connect_only(target: StreamTarget) -> Response {
+    Response {
+        verbs: vec![connect(target)],
+    }
+}
+
+/// Presses keys, then opens a bidirectional stream.
+pub(super) fn press_then_connect(digits: &str, target: StreamTarget) -> Response {
+    Response {
+        verbs: vec![press(digits), connect(target)],
+    }
+}
+
+/// Presses keys, then keeps the line open as long as the profile says.
+pub(super) fn press_then_wait(digits: &str, profile: Option<&Profile>) -> Response {
+    let length_secs = match profile.and_then(|profile| profile.dial.as_ref()) {
+        Some(Dial::PauseSecs(secs)) => *secs,
+        Some(Dial::Number(_) | Dial::Say(_)) | None => OPEN_LINE_SECS,
+    };
+    let wait = Verb::Pause {
+        length_secs: Some(length_secs),
+    };
+    Response {
+        verbs: vec![press(digits), wait],
+    }
+}
+
+fn connect(target: StreamTarget) -> Verb {
+    let action = Some(target.action.clone());
+    Verb::Connect(Connect {
+        stream: stream(target, None),
+        action,
+        method: Some(Method::Post),
+    })
+}
+
+fn press(digits: &str) -> Verb {
+    Verb::Play(Play {
+        digits: Some(digits.to_owned()),
+        ..Play::default()
+    })
+}
+
 fn stream(target: StreamTarget, track: Option<StreamTrack>) -> Stream {
     let fits = |name: &str, value: &str| {
         name.chars().count() + value.chars().count() <= Parameter::MAX_CHARS
     };
-    let known = target
-        .parameters
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)));
     Stream {
         url: target.url,
         name: Some(STREAM_NAME.to_owned()),
         track,
         status_callback: Some(target.status_callback),
         status_callback_method: Some(Method::Post),
-        parameters: known
+        parameters: target
+            .parameters
+            .into_iter()
             .filter(|(name, value)| fits(name, value))
             .map(|(name, value)| Parameter::new(name, value))
             .collect(),
@@ -140,9 +180,8 @@ mod tests {
             status_callback: "https://voice.example.com/twilio/stream-status".to_owned(),
             action: "https://voice.example.com/voice/x/next".to_owned(),
             parameters: vec![
-                ("profile", Some("x".to_owned())),
-                ("from", Some("+15550001".to_owned())),
-                ("to", None),
+                ("profile".to_owned(), "x".to_owned()),
+                ("from".to_owned(), "+15550001".to_owned()),
             ],
         }
     }
@@ -254,7 +293,7 @@ mod tests {
     #[test]
     fn a_parameter_too_long_for_twilio_is_left_out() {
         let mut target = target();
-        target.parameters = vec![("from", Some("x".repeat(Parameter::MAX_CHARS - 3)))];
+        target.parameters = vec![("from".to_owned(), "x".repeat(Parameter::MAX_CHARS - 3))];
         let xml = answer(&Profile::default(), target).to_xml();
         assert!(!xml.contains("<Parameter"), "{xml}");
     }

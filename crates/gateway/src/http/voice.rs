@@ -1,5 +1,6 @@
 //! The voice webhook and the status callbacks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +8,22 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sidetone_twilio::CallSid;
-use sidetone_twilio::form::{CallProgress, Direction, StreamEvent, StreamStatus, VoiceRequest};
+use sidetone_twilio::form::{
+    CallProgress, CallStatus, Direction, Form, FormError, StreamEvent, StreamStatus, VoiceRequest,
+};
 use sidetone_twilio::twiml;
 use tracing::{info, warn};
 
 use super::App;
-use super::access::Visitor;
+use super::base::Base;
 use super::extract::Name;
 use super::problem::Problem;
-use super::twiml::{StreamTarget, answer as answer_for, hang_up, overflow};
+use super::twiml::{
+    StreamTarget, answer as answer_for, connect_only, dial_only, hang_up, overflow,
+    press_then_connect,
+};
 use super::webhook::{Webhook, refuse_form};
-use crate::calls::{Admission, CallFacts, CallHandle, Command};
+use crate::calls::{Admission, CallFacts, CallHandle, Command, Next};
 use crate::config::Profile;
 use crate::metrics::{Rejection, Webhook as Kind};
 
@@ -33,7 +39,7 @@ pub(super) async fn answer(
     State(app): State<Arc<App>>,
     webhook: Webhook,
 ) -> Result<Response, Problem> {
-    respond(&app, None, &webhook)
+    respond(&app, None, &webhook).await
 }
 
 /// `/voice/{profile}`.
@@ -42,19 +48,38 @@ pub(super) async fn answer_as(
     Name(profile): Name,
     webhook: Webhook,
 ) -> Result<Response, Problem> {
-    respond(&app, Some(&profile), &webhook)
+    respond(&app, Some(&profile), &webhook).await
 }
 
-/// `/voice/{profile}/next`: a bidirectional stream has ended, and nothing else is to be done.
+/// `/voice/{profile}/next`: a bidirectional stream has ended.
 pub(super) async fn next(
     State(app): State<Arc<App>>,
-    Name(profile): Name,
+    Name(name): Name,
     webhook: Webhook,
 ) -> Result<Response, Problem> {
     app.gateway.metrics.webhook(Kind::Next);
-    profile_named(&app, &profile)?;
-    VoiceRequest::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
-    Ok(xml(&hang_up()))
+    let profile = profile_named(&app, &name)?;
+    let request =
+        VoiceRequest::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
+    let call_sid = &request.call_sid;
+    let target = |facts| stream_target(&app, &webhook.visitor.base, call_sid, facts);
+    let Some(call) = app.gateway.calls.get(call_sid) else {
+        // A stream that a former process of ours lost: the call goes on with this one.
+        let is_lost = profile.bidirectional && request.status == CallStatus::InProgress;
+        let facts = facts(&name, &request);
+        if is_lost && app.gateway.calls.admit_anew(call_sid, facts.clone()) {
+            info!(%call_sid, profile = name, "Call taken up again.");
+            return Ok(xml(&connect_only(target(&facts))));
+        }
+        return Ok(xml(&hang_up()));
+    };
+    Ok(xml(&match call.take_next() {
+        None | Some(Next::HangUp) => hang_up(),
+        Some(Next::Dial(number)) => dial_only(&number),
+        Some(Next::Press(digits)) => {
+            press_then_connect(&digits, target(&CallFacts::of(&call.snapshot())))
+        }
+    }))
 }
 
 /// `/twilio/stream-status`.
@@ -84,14 +109,29 @@ pub(super) async fn call_status(
     webhook: Webhook,
 ) -> Result<StatusCode, Problem> {
     app.gateway.metrics.webhook(Kind::CallStatus);
-    let progress =
-        CallProgress::from_form(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
+    let (call, command) = told(&webhook.form).map_err(|error| refuse_form(&app, &error))?;
+    know(&app, &call).await;
+    tell(&app, &call.call_sid, command).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a callback says of a call: its status, or who was found to have answered it.
+fn told(form: &Form) -> Result<(VoiceRequest, Command), FormError> {
+    let call = VoiceRequest::from_form(form)?;
+    let is_status = form.value("CallStatus").is_some();
+    if let Some(answered_by) = call.answered_by.clone().filter(|_| !is_status) {
+        let command = Command::Status {
+            status: answered_by,
+            sip_code: None,
+        };
+        return Ok((call, command));
+    }
+    let progress = CallProgress::from_form(form)?;
     let command = Command::Status {
         status: progress.call.status.name().to_owned(),
         sip_code: progress.sip_response_code,
     };
-    tell(&app, &progress.call.call_sid, command).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((progress.call, command))
 }
 
 /// The profile that a name stands for.
@@ -112,7 +152,7 @@ pub(super) fn profile_named<'a>(app: &'a App, name: &str) -> Result<&'a Profile,
     })
 }
 
-fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response, Problem> {
+async fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response, Problem> {
     app.gateway.metrics.webhook(Kind::Voice);
     let request =
         VoiceRequest::from_form(&webhook.form).map_err(|error| refuse_form(app, &error))?;
@@ -123,23 +163,17 @@ fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response
         .unwrap_or(&config.default_profile);
     let profile = profile_named(app, name)?;
 
-    let facts = CallFacts {
-        profile: name.to_owned(),
-        from: request.from.clone(),
-        to: request.to.clone(),
-        direction: request
-            .direction
-            .as_ref()
-            .map(|direction| direction.name().to_owned()),
-    };
+    know(app, &request).await;
     let call_sid = &request.call_sid;
-    let refused_for = match app.gateway.calls.admit(call_sid, facts) {
+    let mut facts = facts(name, &request);
+    if let Some(known) = app.gateway.calls.get(call_sid) {
+        facts.parameters = known.snapshot().custom_parameters.clone();
+    }
+    let refused_for = match app.gateway.calls.admit(call_sid, facts.clone()) {
         Admission::Granted => {
             info!(%call_sid, profile = name, "Call answered.");
-            return Ok(xml(&answer_for(
-                profile,
-                target(app, &webhook.visitor, name, &request),
-            )));
+            let target = stream_target(app, &webhook.visitor.base, call_sid, &facts);
+            return Ok(xml(&answer_for(profile, target)));
         }
         Admission::Full => Rejection::Full,
         Admission::Draining => Rejection::Draining,
@@ -149,29 +183,48 @@ fn respond(app: &App, named: Option<&str>, webhook: &Webhook) -> Result<Response
     Ok(xml(&overflow(profile)))
 }
 
-fn target(app: &App, visitor: &Visitor, profile: &str, request: &VoiceRequest) -> StreamTarget {
-    let base = &visitor.base;
+/// Waits until it is known whether the call is one that is being placed.
+async fn know(app: &App, request: &VoiceRequest) {
+    if request.direction == Some(Direction::OutboundApi) {
+        app.gateway.calls.know(&request.call_sid).await;
+    }
+}
+
+fn facts(profile: &str, request: &VoiceRequest) -> CallFacts {
+    let direction = request.direction.as_ref();
+    CallFacts {
+        profile: profile.to_owned(),
+        from: request.from.clone(),
+        to: request.to.clone(),
+        direction: direction.map(|direction| direction.name().to_owned()),
+        parameters: BTreeMap::new(),
+    }
+}
+
+/// The stream of a call, with everything that it has to carry.
+pub(super) fn stream_target(
+    app: &App,
+    base: &Base,
+    call_sid: &CallSid,
+    facts: &CallFacts,
+) -> StreamTarget {
+    let auth = app.gateway.stream_auth.sign(call_sid);
+    let profile = &facts.profile;
+    let own = [
+        ("profile", Some(profile)),
+        ("from", facts.from.as_ref()),
+        ("to", facts.to.as_ref()),
+        ("direction", facts.direction.as_ref()),
+        ("auth", Some(&auth)),
+    ];
+    let own = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
     StreamTarget {
         url: base.stream_url("/twilio"),
         status_callback: base.url("/twilio/stream-status"),
         action: base.url(&format!("/voice/{profile}/next")),
-        parameters: vec![
-            ("profile", Some(profile.to_owned())),
-            ("from", request.from.clone()),
-            ("to", request.to.clone()),
-            (
-                "direction",
-                request
-                    .direction
-                    .as_ref()
-                    .map(Direction::name)
-                    .map(str::to_owned),
-            ),
-            (
-                "auth",
-                Some(app.gateway.stream_auth.sign(&request.call_sid)),
-            ),
-        ],
+        parameters: own.chain(facts.parameters.clone()).collect(),
     }
 }
 

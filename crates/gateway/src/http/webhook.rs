@@ -1,28 +1,22 @@
 //! Twilio's requests: reading their form, and believing them only with the right signature.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
-use futures_util::StreamExt;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use sidetone_twilio::form::{Form, FormError};
 use sidetone_twilio::signature::{self, SignatureError, Validator};
-use tokio::time::timeout;
 use tracing::warn;
 
 use super::App;
 use super::access::Visitor;
+use super::body;
 use super::extract::visitor;
 use super::problem::Problem;
 use crate::metrics::Rejection;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What Twilio posts, but for a few products that post JSON and sign its hash.
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
@@ -45,7 +39,7 @@ impl FromRequest<Arc<App>> for Webhook {
         let signature = claimed_signature(app, &visitor, &parts.headers)?;
         let posted = parts.method == Method::POST;
         let body = if posted {
-            read(app, body).await?
+            body::read(app, body, Form::MAX_BYTES).await?
         } else {
             BytesMut::from(parts.uri.query().unwrap_or_default())
         };
@@ -172,38 +166,6 @@ fn public_url_of(signed: &str, path: &str) -> String {
     with_scheme("wss://", "https://")
         .or_else(|| with_scheme("ws://", "http://"))
         .unwrap_or_else(|| base.to_owned())
-}
-
-/// Reads a body, so much of it as a form may have, within its time.
-async fn read(app: &App, body: Body) -> Result<BytesMut, Problem> {
-    let too_large = || {
-        app.refuse(
-            Rejection::BodyTooLarge,
-            Problem::body_too_large(Form::MAX_BYTES),
-        )
-    };
-    if body.size_hint().lower() > Form::MAX_BYTES as u64 {
-        return Err(too_large());
-    }
-    let collect = async {
-        let mut collected = BytesMut::new();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| {
-                let problem = Problem::invalid_request("The request body broke off.");
-                app.refuse(Rejection::InvalidRequest, problem)
-            })?;
-            if collected.len() + chunk.len() > Form::MAX_BYTES {
-                return Err(too_large());
-            }
-            collected.extend_from_slice(&chunk);
-        }
-        Ok(collected)
-    };
-    match timeout(BODY_TIMEOUT, collect).await {
-        Ok(collected) => collected,
-        Err(_elapsed) => Err(app.refuse(Rejection::BodyTimeout, Problem::body_timeout())),
-    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl Prepared {
                 account_sid: Some(ACCOUNT.parse().unwrap()),
                 auth_tokens: vec!["hush".into(), "older".into()],
                 api_url: format!("http://{address}").parse().unwrap(),
+                allow_destinations: None,
             },
             asked,
             _serving: stop.drop_guard(),
@@ -103,7 +104,7 @@ async fn a_request_that_is_one_too_many_is_sent_again() {
 #[tokio::test]
 async fn what_twilio_refuses_is_told_in_its_words_and_not_asked_again() {
     let wrong = r#"{"code":20003,"message":"Authenticate","more_info":"x","status":401}"#;
-    let answers = [(401, wrong), (503, "<html>"), (404, "{}"), (302, "")];
+    let answers = [(401, wrong), (404, "{}"), (302, "")];
     let prepared = Prepared::with(&answers).await;
     let client = prepared.client();
     let refused = client.account().await.unwrap_err();
@@ -113,22 +114,71 @@ async fn what_twilio_refuses_is_told_in_its_words_and_not_asked_again() {
         "Twilio answered 401 Unauthorized: Authenticate (error 20003, \
          https://www.twilio.com/docs/errors/20003)"
     );
-    let broken = client.account().await.unwrap_err().to_string();
-    assert_eq!(
-        broken,
-        "Twilio answered 503 Service Unavailable: it gave no reason"
-    );
     assert!(client.account().await.unwrap_err().is_not_found());
     let moved = client.account().await.unwrap_err().to_string();
     assert!(moved.starts_with("Twilio answered 302 Found"), "{moved}");
-    assert_eq!(prepared.asked().len(), 4);
+    assert_eq!(prepared.asked().len(), 3);
+}
+
+fn call_sid() -> CallSid {
+    "CA00000000000000000000000000000002".parse().unwrap()
+}
+
+const IN_PROGRESS: &str = r#"{"sid":"CA00000000000000000000000000000002","status":"in-progress"}"#;
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_met_with_two_more_tries_where_they_do_no_harm() {
+    let failures = [(503, "<html>"), (500, ""), (502, "")];
+    let prepared = Prepared::with(&failures).await;
+    let error = prepared.client().call(&call_sid()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Twilio answered 502 Bad Gateway: it gave no reason"
+    );
+    assert_eq!(prepared.asked().len(), 3);
+    let prepared = Prepared::with(&[(500, ""), (200, IN_PROGRESS)]).await;
+    prepared.client().hang_up(&call_sid()).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_not_twilio_is_said_with_the_setting_to_look_at() {
+async fn a_call_is_placed_once_and_keys_are_pressed_once_whatever_comes_of_it() {
+    let call = NewCall {
+        to: "+15551230002".into(),
+        from: "+15005550006".into(),
+        url: "https://voice.example.com/voice".into(),
+        status_callback: "https://voice.example.com/twilio/call-status".into(),
+        timeout_secs: None,
+        machine_detection: None,
+    };
+    let prepared = Prepared::with(&[(500, ""), (500, ""), (429, BUSY), (201, IN_PROGRESS)]).await;
+    let client = prepared.client();
+    assert!(client.create_call(&call).await.is_err());
+    let document = twiml::Response::default();
+    assert!(client.redirect(&call_sid(), &document).await.is_err());
+    assert_eq!(prepared.asked().len(), 2);
+    // A request that was one too many was not done.
+    assert_eq!(client.create_call(&call).await.unwrap().sid, call_sid());
+}
+
+#[tokio::test]
+async fn a_call_that_is_over_is_hung_up() {
+    let gone = r#"{"code":20404,"message":"not found","status":404}"#;
+    let ended = r#"{"code":21220,"message":"Invalid call state","status":400}"#;
+    let prepared = Prepared::with(&[(404, gone), (400, ended), (400, ended), (401, "{}")]).await;
+    let client = prepared.client();
+    client.hang_up(&call_sid()).await.unwrap();
+    client.hang_up(&call_sid()).await.unwrap();
+    let document = twiml::Response::default();
+    let refused = client.redirect(&call_sid(), &document).await.unwrap_err();
+    assert!(refused.says_call_is_over());
+    assert!(client.hang_up(&call_sid()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_not_twilio_is_said_without_its_words() {
     let prepared = Prepared::with(&[(200, "<html>hello</html>")]).await;
     let error = prepared.client().account().await.unwrap_err().to_string();
-    assert!(error.contains("TWILIO_API_URL"), "{error}");
+    assert!(error.contains("is not of Twilio's REST API"), "{error}");
     assert!(!error.contains("hello"), "{error}");
 }
 

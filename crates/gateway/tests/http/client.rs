@@ -1,8 +1,10 @@
 //! `/client`, the subscriber protocol.
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::{CALL_SID, Deepgram, Phone, Running, config};
 use crate::wire::{Socket, metric, metric_becomes};
@@ -87,6 +89,29 @@ async fn the_latest_call_is_waited_for() {
         }
     };
     assert_eq!(end, 1000);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_come_is_waited_for_for_a_minute() {
+    let gateway = Running::start(config("ws://127.0.0.1:9")).await;
+    for name in ["latest", "+15550002"] {
+        let mut client = Socket::open(gateway.address, "/client").await;
+        client.next().await.unwrap();
+        tokio::time::pause();
+        let asked = Instant::now();
+        client.0.send(Message::text(name)).await.unwrap();
+        let code = loop {
+            match client.0.next().await {
+                Some(Ok(Message::Close(Some(close)))) => break close.code,
+                Some(Ok(Message::Ping(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        let waited = asked.elapsed().as_secs();
+        tokio::time::resume();
+        assert_eq!((code, waited), (CloseCode::Policy, 60), "{name}");
+    }
     gateway.stop().await;
 }
 

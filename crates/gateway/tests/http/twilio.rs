@@ -3,6 +3,7 @@
 use serde_json::json;
 use sidetone_call::event::{EndReason, EventData};
 use sidetone_gateway::Config;
+use sidetone_gateway::calls::Next;
 use sidetone_gateway::config::{Overflow, Profile};
 use sidetone_twilio::signature::sign;
 use sidetone_twilio::twiml::{Response, Verb};
@@ -344,5 +345,49 @@ async fn a_status_callback_of_an_unknown_call_is_taken_quietly() {
             .status,
         204
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_ordered_to_come_after_a_stream_is_answered_once() {
+    let mut config = config(NO_DEEPGRAM);
+    let talk = Profile {
+        bidirectional: true,
+        ..Profile::default()
+    };
+    config.profiles.insert("talk".to_owned(), talk);
+    let gateway = Running::start(config).await;
+    let mut phone = Phone::dial(gateway.address, "/twilio/talk").await;
+    phone.connected().await;
+    phone.start(&["inbound"], json!({"tenant": "t-42"})).await;
+    gateway.event(CALL_SID, "call.started").await;
+    let handle = gateway.calls.get(&CALL_SID.parse().unwrap()).unwrap();
+
+    let mut fields = call(CALL_SID);
+    fields.push(("CallStatus", "in-progress"));
+    let next = async || {
+        let answer = post(&gateway, None, "/voice/talk/next", &fields).await;
+        verbs(&answer)
+    };
+    assert_eq!(next().await, [Verb::Hangup]);
+    handle.order_next(Next::Dial("+15550009".to_owned()));
+    let dialled = next().await;
+    let [Verb::Dial(dial)] = &dialled[..] else {
+        panic!("{dialled:?}")
+    };
+    assert_eq!(dial.numbers[0].number, "+15550009");
+    assert_eq!(next().await, [Verb::Hangup]);
+    handle.order_next(Next::Press("1w#".to_owned()));
+    let pressed = next().await;
+    let [Verb::Play(play), Verb::Connect(connect)] = &pressed[..] else {
+        panic!("{pressed:?}")
+    };
+    assert_eq!(play.digits.as_deref(), Some("1w#"));
+    let mut parameters = connect.stream.parameters.iter();
+    assert!(parameters.any(|p| (p.name.as_str(), p.value.as_str()) == ("tenant", "t-42")));
+    handle.order_next(Next::HangUp);
+    assert_eq!(next().await, [Verb::Hangup]);
+    phone.stop().await;
+    gateway.no_live_call().await;
     gateway.stop().await;
 }

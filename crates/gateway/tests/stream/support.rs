@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use sidetone_call::event::EventData;
 use sidetone_call::log::{Cursor, Item, Read};
-use sidetone_gateway::calls::{CallHandle, Calls};
+use sidetone_gateway::calls::{CallHandle, Calls, Store};
 use sidetone_gateway::config::{Config, Listen, Profile};
 use sidetone_gateway::{Gateway, Shutdown, config};
 use sidetone_twilio::CallSid;
@@ -38,10 +38,7 @@ pub(crate) fn config(deepgram_url: &str) -> Config {
         listen: Some(Listen::default()),
         ..Profile::default()
     };
-    let deepgram = config::Deepgram {
-        api_key: "test-key".into(),
-        url: deepgram_url.parse().unwrap(),
-    };
+    let deepgram = config::Deepgram::new(deepgram_url.parse().unwrap(), "test-key".into());
     Config {
         profiles: BTreeMap::from([("default".to_owned(), profile)]),
         ..Config::new(vec!["127.0.0.1:0".parse().unwrap()], deepgram)
@@ -58,7 +55,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(config: Config) -> Self {
-        let gateway = Gateway::bind(config).await.unwrap();
+        Self::start_with(config, Store::default()).await
+    }
+
+    pub(crate) async fn start_with(config: Config, archive: Store) -> Self {
+        let gateway = Gateway::bind_with(config, archive).await.unwrap();
         let (address, calls) = (gateway.addresses()[0], gateway.calls());
         let shutdown = Shutdown::default();
         let task = tokio::spawn(gateway.run(shutdown.clone()));

@@ -1,32 +1,17 @@
-use super::*;
-use crate::config::{Config, Deepgram, Limits};
-use crate::metrics::Metrics;
+use sidetone_call::event::{EndReason, Status};
 use tokio::time::advance;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::calls::Dialer;
+use super::*;
+use crate::calls::testing;
+use crate::config::Limits;
 
-fn calls(max_calls: usize) -> Calls {
-    let deepgram = Deepgram {
-        api_key: "key".into(),
-        url: "ws://127.0.0.1:9".parse().unwrap(),
+fn calls(max_calls: usize) -> Arc<Calls> {
+    let mut config = testing::config();
+    config.limits = Limits {
+        max_calls,
+        ..Limits::default()
     };
-    let config = Config {
-        limits: Limits {
-            max_calls,
-            ..Limits::default()
-        },
-        ..Config::new(Vec::new(), deepgram)
-    };
-    let dialer = Dialer::new(&config.deepgram).unwrap();
-    Calls::new(Services {
-        config: Arc::new(config),
-        metrics: Metrics::new(),
-        dialer: Arc::new(dialer),
-        tasks: TaskTracker::new(),
-        kill: CancellationToken::new(),
-    })
+    Arc::new(Calls::new(testing::services(config), Store::default()))
 }
 
 fn call_sid(number: u32) -> CallSid {
@@ -91,4 +76,76 @@ async fn a_node_without_calls_is_idle() {
     calls.idle().await;
     assert!(calls.live().is_empty());
     assert!(calls.get(&call_sid(1)).is_none());
+}
+
+fn placed(number: u32) -> Call {
+    Call::new(call_sid(number), "default".to_owned())
+}
+
+const RING: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_being_placed_has_a_place_until_that_came_to_nothing() {
+    let calls = calls(1);
+    let reservation = calls.reserve().unwrap();
+    assert_eq!(calls.admission(), Admission::Full);
+    assert_eq!(calls.reserve().err(), Some(Admission::Full));
+    drop(reservation);
+    assert_eq!(calls.admission(), Admission::Granted);
+    calls.drain();
+    assert_eq!(calls.reserve().err(), Some(Admission::Draining));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_placed_call_is_there_and_in_its_place_but_not_live() {
+    let calls = calls(1);
+    let handle = calls.reserve().unwrap().pend(placed(1), RING);
+    assert_eq!(handle.snapshot().status, Status::Pending);
+    assert!(Arc::ptr_eq(&handle, &calls.get(&call_sid(1)).unwrap()));
+    assert!(calls.live().is_empty());
+    assert_eq!(calls.pending_before(u64::MAX).len(), 1);
+    assert_eq!(calls.admission(), Admission::Full);
+    // Its webhook is answered, and needs no further place.
+    assert_eq!(calls.admit(&call_sid(1), facts("+1")), Admission::Granted);
+    assert!(calls.facts(&call_sid(1)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_call_waits_for_those_that_are_being_placed() {
+    let calls = calls(9);
+    let asked = Instant::now();
+    calls.know(&call_sid(1)).await;
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    let (one, other) = (calls.reserve().unwrap(), calls.reserve().unwrap());
+    let call_sid_of_one = call_sid(1);
+    let placing = async {
+        advance(Duration::from_secs(1)).await;
+        one.pend(placed(1), RING);
+    };
+    tokio::join!(calls.know(&call_sid_of_one), placing);
+    assert_eq!(asked.elapsed(), Duration::from_secs(1));
+    // Another one may still be the other.
+    calls.know(&call_sid(2)).await;
+    assert_eq!(asked.elapsed(), Duration::from_secs(11));
+    drop(other);
+    calls.know(&call_sid(2)).await;
+    assert_eq!(asked.elapsed(), Duration::from_secs(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_a_pending_call_is_idle_once_it_was_told_to_end() {
+    let calls = calls(1);
+    calls.reserve().unwrap().pend(placed(1), RING);
+    let writing = calls.write();
+    let ending = async {
+        calls.shut_down().await;
+        calls.idle().await;
+    };
+    tokio::select! {
+        () = writing => unreachable!("it never ends"),
+        () = ending => {}
+    }
+    let call = calls.get(&call_sid(1)).unwrap().snapshot();
+    assert_eq!(call.end_reason, Some(EndReason::Shutdown));
+    assert_eq!(calls.admission(), Admission::Granted);
 }

@@ -109,6 +109,16 @@ impl CallTask {
                     self.links.swap_remove(index).close(cx, Instant::now());
                 }
             }
+            Output::Fetch {
+                fetch,
+                text,
+                model,
+                keep,
+            } => self.fetch(fetch, &text.0, model.as_deref(), keep),
+            Output::DropFetch(fetch) => self.drop_fetch(fetch),
+            Output::Play { stream, audio } => self.play(stream, &audio),
+            Output::Mark { stream, name } => self.mark(stream, &name),
+            Output::Clear(stream) => self.clear(stream),
             Output::PingStream(stream) => self.ping_stream(stream),
             Output::CloseStream {
                 stream,
@@ -171,6 +181,10 @@ impl CallTask {
                 let (code, detail) = (warning.code, &warning.detail);
                 warn!(%call_sid, code, detail, "Warning.");
             }
+            EventData::SpeakFailed(failed) => {
+                let (speak_id, reason) = (&failed.speak_id, &failed.reason);
+                warn!(%call_sid, speak_id, reason, "Something could not be said.");
+            }
             EventData::CallStarted(_)
             | EventData::CallResumed(_)
             | EventData::CallRinging(_)
@@ -179,6 +193,9 @@ impl CallTask {
             | EventData::SpeechStarted(_)
             | EventData::UtteranceEnded(_)
             | EventData::Dtmf(_)
+            | EventData::SpeakStarted(_)
+            | EventData::SpeakFinished(_)
+            | EventData::SpeakInterrupted(_)
             | EventData::CallEnded(_) => {}
         }
     }

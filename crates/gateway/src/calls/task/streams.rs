@@ -21,12 +21,16 @@ use crate::metrics::Rejection;
 
 /// A media stream of the call.
 pub(super) struct Stream {
-    key: StreamKey,
-    stream_sid: StreamSid,
+    pub(super) key: StreamKey,
+    pub(super) stream_sid: StreamSid,
     tracks: Vec<Track>,
-    socket: StreamSocket,
+    pub(super) socket: StreamSocket,
+    /// Whether something waits to be flushed.
+    pub(super) unflushed: bool,
+    /// Whether nothing can be sent any more: it failed, or takes too little.
+    pub(super) broken: bool,
     /// The peer has closed; only the answer to its Close may still be on its way.
-    leaving: bool,
+    pub(super) leaving: bool,
 }
 
 /// How a stream's socket comes to its end.
@@ -60,6 +64,8 @@ impl CallTask {
             stream_sid,
             tracks,
             socket,
+            unflushed: false,
+            broken: false,
             leaving: false,
         });
     }
@@ -104,6 +110,23 @@ impl CallTask {
             index += 1;
         }
         busy
+    }
+
+    /// Sends what was queued, as far as the sockets take it; true when one takes nothing any more.
+    pub(super) fn flush_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        for stream in &mut self.streams {
+            if stream.unflushed
+                && let Poll::Ready(flushed) = stream.socket.poll_flush_unpin(cx)
+            {
+                stream.unflushed = false;
+                stream.broken |= flushed.is_err();
+            }
+        }
+        let broken = self.streams.iter().position(|stream| stream.broken);
+        if let Some(index) = broken {
+            self.depart(Now::read(), index, Departure::Gone);
+        }
+        broken.is_some()
     }
 
     pub(super) fn ping_stream(&mut self, key: StreamKey) {
@@ -159,8 +182,10 @@ impl CallTask {
             Incoming::Connected { .. } => {
                 return Err(Refusal::out_of_place("connected after start").into());
             }
-            // Nothing is played yet, so no mark is awaited; what is unknown is ignored.
-            _ => self.engine.handle_sign_of_life(now.std(), key),
+            Incoming::Mark { name, .. } => {
+                self.engine.handle_mark(now.std(), now.wall, key, &name);
+            }
+            Incoming::Unknown { .. } => self.engine.handle_sign_of_life(now.std(), key),
         }
         Ok(())
     }

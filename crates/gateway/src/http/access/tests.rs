@@ -4,10 +4,10 @@ use super::*;
 use crate::config::Deepgram;
 
 fn config() -> Config {
-    let deepgram = Deepgram {
-        api_key: String::new().into(),
-        url: Url::parse("ws://127.0.0.1:1").unwrap(),
-    };
+    let deepgram = Deepgram::new(
+        Url::parse("ws://127.0.0.1:1").unwrap(),
+        String::new().into(),
+    );
     Config::new(vec!["127.0.0.1:5000".parse().unwrap()], deepgram)
 }
 

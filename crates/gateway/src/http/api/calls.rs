@@ -15,7 +15,10 @@ use super::super::problem::Problem;
 use super::super::query::Query;
 use super::{Found, find, refused};
 
-/// `GET /calls`: newest first.
+/// What the cursor begins with of a page that begins with pending calls.
+const PENDING: &str = "pending-";
+
+/// `GET /calls`: newest first; the pending ones, which have not started, before all others.
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     _: Admin,
@@ -24,12 +27,28 @@ pub(in crate::http) async fn list(
     let filter = filter(&query)?;
     let (cursor, limit) = (query.text("cursor")?, query.limit()?);
     let registry = &app.gateway.calls;
+    let mut pending = Vec::new();
+    let mut cursor_of_stored = cursor;
+    if let Some(before) = pending_cursor(cursor) {
+        let calls = registry.pending_before(before).into_iter();
+        let calls = calls.map(|(number, handle)| (number, handle.snapshot()));
+        let wanted = calls.filter(|(_, call)| filter.matches(call));
+        pending = wanted.take(limit).collect();
+        cursor_of_stored = None;
+    }
+    if let [.., (last, _)] = &pending[..]
+        && pending.len() == limit
+    {
+        let items: Vec<&Call> = pending.iter().map(|(_, call)| &**call).collect();
+        let next_cursor = format!("{PENDING}{last}");
+        return Ok(Json(json!({ "items": items, "next_cursor": next_cursor })));
+    }
     let (stored, next_cursor) = registry
         .archive()
-        .calls(&filter, cursor, limit)
+        .calls(&filter, cursor_of_stored, limit - pending.len())
         .await
         .map_err(|error| refused(&error))?;
-    let calls: Vec<_> = stored
+    let stored = stored
         .into_iter()
         .map(|call| {
             registry
@@ -37,8 +56,9 @@ pub(in crate::http) async fn list(
                 .map_or(call, |handle| handle.snapshot())
         })
         // What was stored may have changed since.
-        .filter(|call| filter.matches(call))
-        .collect();
+        .filter(|call| filter.matches(call));
+    let pending = pending.into_iter().map(|(_, call)| call);
+    let calls: Vec<Arc<Call>> = pending.chain(stored).collect();
     let items: Vec<&Call> = calls.iter().map(Arc::as_ref).collect();
     Ok(Json(json!({ "items": items, "next_cursor": next_cursor })))
 }
@@ -54,6 +74,14 @@ pub(in crate::http) async fn one(
         Found::Stored(call) => call,
     };
     Ok(Json(Arc::unwrap_or_clone(call)))
+}
+
+/// Before which of the pending calls a page begins; `None`: it is past them.
+fn pending_cursor(cursor: Option<&str>) -> Option<u64> {
+    match cursor {
+        None => Some(u64::MAX),
+        Some(cursor) => cursor.strip_prefix(PENDING)?.parse().ok(),
+    }
 }
 
 fn filter(query: &Query) -> Result<CallFilter, Problem> {

@@ -1,4 +1,4 @@
-//! `/api/v1`: calls and their events.
+//! `/api/v1`: calls, their events, and what acts on them.
 
 use std::sync::Arc;
 
@@ -14,8 +14,13 @@ use super::problem::Problem;
 use crate::calls::CallHandle;
 
 pub(super) mod calls;
+pub(super) mod control;
 pub(super) mod events;
 mod feed;
+pub(super) mod listening;
+mod number;
+pub(super) mod placing;
+pub(super) mod speak;
 mod types;
 
 /// A call that somebody asks for.

@@ -9,16 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use url::Url;
 
 use super::*;
-use crate::calls::{Calls, Dialer, Services, StreamAuthSecret};
-use crate::config::{Config, Deepgram, Profile};
+use crate::calls::{Calls, Store, StreamAuthSecret, testing};
+use crate::config::{Config, Profile};
 use crate::gateway::{Shutdown, State};
 use crate::http::Rules;
-use crate::metrics::Metrics;
 
 const CALL_SID: &str = "CA00000000000000000000000000000001";
 const STREAM_SID: &str = "MZ00000000000000000000000000000001";
@@ -26,29 +22,21 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A server without a listener, whose calls are not transcribed.
 fn server() -> Arc<Server> {
-    let deepgram = Deepgram {
-        api_key: "key".into(),
-        url: Url::parse("ws://127.0.0.1:9").unwrap(),
-    };
-    let config = Arc::new(Config {
+    let config = Config {
         profiles: BTreeMap::from([("default".to_owned(), Profile::default())]),
-        ..Config::new(Vec::new(), deepgram)
-    });
-    let (metrics, tasks) = (Metrics::new(), TaskTracker::new());
-    let dialer = Dialer::new(&config.deepgram).unwrap();
-    let calls = Arc::new(Calls::new(Services {
-        config: Arc::clone(&config),
-        metrics: metrics.clone(),
-        dialer: Arc::new(dialer),
-        tasks: tasks.clone(),
-        kill: CancellationToken::new(),
-    }));
+        ..testing::config()
+    };
+    let services = testing::services(config);
+    let (config, metrics) = (Arc::clone(&services.config), services.metrics.clone());
+    let (tasks, twilio) = (services.tasks.clone(), Arc::clone(&services.twilio));
+    let calls = Arc::new(Calls::new(services, Store::default()));
     let rules = Rules::new(&config).unwrap();
     let limits = config.limits;
     let state = State {
         config,
         calls,
         metrics: metrics.clone(),
+        twilio,
         stream_auth: StreamAuthSecret::random(),
         started: WallInstant::now(),
         tasks,
