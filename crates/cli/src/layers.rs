@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 
 use crate::args::Layers;
-use crate::config::Inputs;
+use crate::config::{CONFIG_FILE, Inputs};
 
 impl Layers {
     /// These flags, the environment and the working folder.
@@ -15,7 +15,7 @@ impl Layers {
             .collect();
         let named = || {
             environment
-                .get("SIDETONE_CONFIG")
+                .get(CONFIG_FILE)
                 .filter(|path| !path.is_empty())
                 .map(Into::into)
         };

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::json;
 use sidetone_gateway::config::Config;
-use sidetone_gateway::twilio_rest::TwilioRest;
+use sidetone_gateway::twilio_rest::{TwilioError, TwilioRest};
 use sidetone_twilio::rest::{PhoneNumber, VoiceRoute};
 use url::Url;
 
 use crate::args::Number;
-use crate::config::{self, ConfigError, Inputs};
+use crate::config::{self, ConfigError, Inputs, unfit_for_twilio};
 
 /// Of the account's numbers at most so many are listed for someone who looks for one.
 const MAX_LISTED: usize = 20;
@@ -25,8 +25,9 @@ pub(crate) async fn run(args: Number) -> anyhow::Result<ExitCode> {
     let public_url = needed(&config, args.profile.as_deref())?;
     let route = route(public_url, args.profile.as_deref());
     let twilio = TwilioRest::new(&config.twilio)?;
-    let Some(before) = twilio.phone_number(&args.number).await? else {
-        let others = twilio.phone_numbers().await?;
+    let found = twilio.phone_number(&args.number).await;
+    let Some(before) = found.map_err(with_remedy)? else {
+        let others = twilio.phone_numbers().await.map_err(with_remedy)?;
         let account = config.twilio.account_sid.as_ref();
         anyhow::bail!(
             "{} is no number of the account{}; {}",
@@ -38,6 +39,7 @@ pub(crate) async fn run(args: Number) -> anyhow::Result<ExitCode> {
     let after = twilio
         .route_calls(&before, &route)
         .await
+        .map_err(with_remedy)
         .with_context(|| format!("{} goes on as before", args.number))?;
     if args.json {
         anstream::println!("{}", json!({ "before": before, "after": after }));
@@ -49,10 +51,35 @@ pub(crate) async fn run(args: Number) -> anyhow::Result<ExitCode> {
             Way(&after)
         );
     }
-    if is_loopback(public_url) {
-        anstream::eprintln!("{public_url} is an address of this machine: Twilio cannot reach it");
+    if let Some(why) = unfit_for_twilio(public_url) {
+        anstream::eprintln!("{why}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do when Twilio does not do what it is asked, where that is known.
+pub(crate) fn remedy(error: &TwilioError) -> Option<&'static str> {
+    match error {
+        TwilioError::Unreachable { .. } => {
+            Some("look at TWILIO_API_URL, and whether this machine may connect there")
+        }
+        // Twilio says why.
+        TwilioError::Unreadable { .. } | TwilioError::Refused { error: None, .. } => {
+            Some("look at TWILIO_API_URL: what answers there may not be Twilio")
+        }
+        refused if refused.is_unauthorized() || refused.is_not_found() => Some(
+            "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are to be those of one account, as \
+             https://console.twilio.com shows them",
+        ),
+        _ => None,
+    }
+}
+
+fn with_remedy(error: TwilioError) -> anyhow::Error {
+    match remedy(&error) {
+        Some(remedy) => anyhow::anyhow!("{error} -> {remedy}"),
+        None => error.into(),
+    }
 }
 
 /// Where the calls of a number go that is to come here; the profile is by `[numbers]` when none is
@@ -63,16 +90,6 @@ pub(crate) fn route(public_url: &Url, profile: Option<&str>) -> VoiceRoute {
     VoiceRoute {
         voice_url: format!("{base}/voice{profile}"),
         status_callback: format!("{base}/twilio/call-status"),
-    }
-}
-
-/// Whether nobody but this machine can reach a URL.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

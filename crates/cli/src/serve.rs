@@ -7,7 +7,7 @@ use sidetone_gateway::Gateway;
 use tracing::{info, warn};
 
 use crate::args::Serve;
-use crate::config::{self, Inputs};
+use crate::config::{self, Inputs, Listing};
 use crate::terminal::Terminal;
 use crate::{logging, open_files, signals};
 
@@ -19,8 +19,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         ..args.layers.inputs()?
     };
     if args.print_config {
-        anstream::print!("{}", config::print(&inputs)?);
-        return Ok(ExitCode::SUCCESS);
+        return print_config(inputs);
     }
     let mut configuration = config::load(&inputs)?;
     let shutdown = signals::follow().context("cannot follow signals")?;
@@ -55,4 +54,23 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     display.settle().await;
     terminal.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the configuration, then what is to be said about it.
+fn print_config(inputs: Inputs) -> anyhow::Result<ExitCode> {
+    // A key that is not set yet is shown as such.
+    let inputs = Inputs {
+        without_deepgram: true,
+        ..inputs
+    };
+    let Listing {
+        settings,
+        warnings,
+        refusal,
+    } = config::list(&inputs);
+    anstream::print!("{settings}");
+    for warning in warnings {
+        anstream::eprintln!("sidetone: {warning}");
+    }
+    refusal.map_or(Ok(ExitCode::SUCCESS), |refusal| Err(refusal.into()))
 }

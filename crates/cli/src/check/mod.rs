@@ -55,7 +55,10 @@ pub(crate) async fn run(args: Check) -> anyhow::Result<ExitCode> {
     if let Some(error) = opened.refusal() {
         report.tell(Finding::wrong(CONFIGURATION, error));
     } else if problems.is_empty() {
-        report.tell(understood(&inputs, &configuration));
+        report.tell(understood(&inputs));
+    }
+    for warning in &configuration.warnings {
+        report.tell(Finding::warning(CONFIGURATION, warning));
     }
     look(&configuration, &args.numbers, opened, &mut report).await;
     Ok(report.finish())
@@ -63,17 +66,12 @@ pub(crate) async fn run(args: Check) -> anyhow::Result<ExitCode> {
 
 const CONFIGURATION: &str = "configuration";
 
-fn understood(inputs: &Inputs, configuration: &Configuration) -> Finding {
+fn understood(inputs: &Inputs) -> Finding {
     let file = config::file(inputs).map_or_else(
         || "no file; .env, environment and defaults".to_owned(),
         |path| format!("{}, .env, environment and defaults", path.display()),
     );
-    let detail = [file]
-        .into_iter()
-        .chain(configuration.warnings.iter().cloned())
-        .collect::<Vec<_>>()
-        .join("; ");
-    Finding::ok(CONFIGURATION, detail)
+    Finding::ok(CONFIGURATION, file)
 }
 
 /// Looks at all that the configuration names, at once where that is possible, and tells it in

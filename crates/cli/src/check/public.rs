@@ -15,7 +15,8 @@ use url::Url;
 use super::in_time;
 use super::ports::Answering;
 use super::report::Finding;
-use crate::number::{is_loopback, route};
+use crate::config::is_loopback;
+use crate::number::route;
 
 pub(super) const NAME: &str = "public_url";
 pub(super) const STREAM: &str = "media_stream";

@@ -21,6 +21,7 @@ pub(super) struct Finding {
 #[serde(rename_all = "snake_case")]
 enum Status {
     Ok,
+    Warning,
     Failed,
     Skipped,
 }
@@ -39,6 +40,11 @@ impl Finding {
     /// It is not as it should be; the text says what to do, too.
     pub(super) fn wrong(name: &'static str, problem: impl Display) -> Self {
         Self::new(name, Status::Failed, problem, None)
+    }
+
+    /// It is to be known, and stops nothing.
+    pub(super) fn warning(name: &'static str, what: impl Display) -> Self {
+        Self::new(name, Status::Warning, what, None)
     }
 
     /// It could not be looked at, and why.
@@ -64,12 +70,13 @@ impl Finding {
     fn line(&self) -> String {
         let (word, colour) = match self.status {
             Status::Ok => ("ok", AnsiColor::Green),
+            Status::Warning => ("warn", AnsiColor::Yellow),
             Status::Failed => ("FAIL", AnsiColor::Red),
             Status::Skipped => ("skip", AnsiColor::Yellow),
         };
         let style: Style = colour.on_default();
         let remedy = self.remedy.as_ref();
-        let remedy = remedy.map_or_else(String::new, |remedy| format!(": {remedy}"));
+        let remedy = remedy.map_or_else(String::new, |remedy| format!(" -> {remedy}"));
         format!(
             "{style}{word:<4}{style:#}  {:<14}  {}{remedy}",
             self.name.replace('_', " "),

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::in_time;
 use super::report::Finding;
-use crate::number::{listed, route};
+use crate::number::{listed, remedy, route};
 
 pub(super) const ACCOUNT: &str = "twilio_account";
 pub(super) const NUMBERS: &str = "number";
@@ -58,15 +58,7 @@ pub(super) async fn check(config: &Config, numbers: &[String]) -> Vec<Finding> {
 const TRY_AGAIN: &str = "look at https://status.twilio.com and try again";
 
 fn refused(error: &TwilioError) -> Finding {
-    let remedy = if error.is_unauthorized() || error.is_not_found() {
-        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are to be those of one account, as \
-         https://console.twilio.com shows them"
-    } else if matches!(error, TwilioError::Unreachable { .. }) {
-        "look at TWILIO_API_URL, and whether this machine may connect there"
-    } else {
-        TRY_AGAIN
-    };
-    Finding::failed(ACCOUNT, error, remedy)
+    Finding::failed(ACCOUNT, error, remedy(error).unwrap_or(TRY_AGAIN))
 }
 
 fn stopped_at(account: Finding) -> Vec<Finding> {

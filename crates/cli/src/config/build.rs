@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sidetone_deepgram::speak::MOST_AT_ONCE;
 use sidetone_gateway::config::{Deepgram, Limits, Tls, Twilio};
-use url::Url;
+use url::{Host, Url};
 
-use super::keys::NOT_YET;
-use super::value::{Setting, Value};
-use super::{Configuration, Inputs, Path, Settings, profile};
+use super::value::Value;
+use super::{Configuration, Inputs, Path, Settings, not_yet, profile};
+
+const TRUST_LOOPBACK: &str = "server.trust_loopback";
 
 /// How the log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +31,9 @@ pub(crate) enum LogFormat {
 /// Builds the configuration; `None` when a problem stands in `settings` that prevents it.
 pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<Configuration> {
     let listen = addresses(settings);
-    let public_url = settings.get(&Path::parse("server.public_url"), http_url);
+    let public_url = public_url(settings);
     let insecure = inputs.insecure;
-    let trust_loopback = settings.get(&Path::parse("server.trust_loopback"), bool);
+    let trust_loopback = settings.get(&Path::parse(TRUST_LOOPBACK), bool);
     let allowed_origins = settings.get_or("server.allowed_origins", empty_list(), origins);
     let trusted_proxies = settings.get_or("server.trusted_proxies", empty_list(), networks);
     let drain = settings.get_or("server.drain_secs", Value::Integer(30), |v| {
@@ -42,33 +44,40 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
     let deepgram = deepgram(settings, inputs);
     let log = log(settings);
     let data_dir = data_dir(settings, inputs);
-    let warnings = not_yet(settings);
+    not_yet::parts(settings);
     let tls = tls(settings, inputs);
 
     let profiles = profile::profiles(settings);
     let default_profile = default_profile(settings, inputs, &profiles);
     let numbers = profile::numbers(settings, &profiles);
+    not_yet::profiles(settings, inputs, &profiles, &numbers);
 
+    let gateway = sidetone_gateway::Config {
+        listen: listen?,
+        public_url,
+        insecure,
+        trust_loopback,
+        allowed_origins: allowed_origins?,
+        tls,
+        trusted_proxies: trusted_proxies?,
+        twilio: twilio?,
+        deepgram: deepgram?,
+        profiles,
+        default_profile,
+        numbers,
+        speak_cache: data_dir.as_ref().map(|folder| folder.join("speak-cache")),
+        limits: limits?,
+        drain: drain?,
+    };
+    settings.default(
+        Path::parse(TRUST_LOOPBACK),
+        Value::Bool(gateway.trusts_loopback()),
+    );
     Some(Configuration {
-        gateway: sidetone_gateway::Config {
-            listen: listen?,
-            public_url,
-            insecure,
-            trust_loopback,
-            allowed_origins: allowed_origins?,
-            tls,
-            trusted_proxies: trusted_proxies?,
-            twilio: twilio?,
-            deepgram: deepgram?,
-            profiles,
-            default_profile,
-            numbers,
-            limits: limits?,
-            drain: drain?,
-        },
+        gateway,
         data_dir: data_dir?,
         log: log?,
-        warnings,
+        warnings: Vec::new(),
     })
 }
 
@@ -112,6 +121,42 @@ fn addresses(settings: &mut Settings) -> Option<Vec<SocketAddr>> {
     })
 }
 
+fn public_url(settings: &mut Settings) -> Option<Url> {
+    let path = Path::parse("server.public_url");
+    let url = settings.get(&path, http_url)?;
+    // One of this machine is for simulated phones, which open any stream.
+    if let Some(why) = unfit_for_twilio(&url).filter(|_| !is_loopback(&url)) {
+        let origin = settings.origin(&path);
+        settings.warn(&origin, format!("{path}: {why}"));
+    }
+    Some(url)
+}
+
+/// Why Twilio's calls never come through a public URL.
+pub(crate) fn unfit_for_twilio(url: &Url) -> Option<String> {
+    if is_loopback(url) {
+        Some(format!(
+            "{url} is an address of this machine: Twilio cannot reach it"
+        ))
+    } else if url.scheme() == "http" {
+        Some(format!(
+            "{url} is not https, and Twilio opens media streams by wss alone"
+        ))
+    } else {
+        None
+    }
+}
+
+/// Whether nobody but this machine can reach a URL.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn limits(settings: &mut Settings) -> Option<Limits> {
     let default = Limits::default();
     let max_calls = settings.get_or("limits.max_calls", Value::Integer(1000), |v| {
@@ -151,15 +196,27 @@ pub(super) fn twilio(settings: &mut Settings) -> Option<Twilio> {
     });
     let default = Value::Text(Twilio::API_URL.to_owned());
     let api_url = settings.get_or("twilio.api_url", default, http_url);
-    // Read by the commands that call people; here it is only checked.
-    settings.get(&Path::parse("twilio.allow_destinations"), |value| {
-        Ok(value.list()?)
-    });
+    let allow_destinations = settings.get(&Path::parse("twilio.allow_destinations"), prefixes);
     Some(Twilio {
         account_sid,
         auth_tokens: auth_tokens.unwrap_or_default(),
         api_url: api_url?,
+        allow_destinations,
     })
+}
+
+/// Beginnings of numbers in E.164.
+fn prefixes(value: &Value) -> Result<Vec<String>, String> {
+    let prefixes = value.list()?;
+    let is_prefix = |text: &String| {
+        let digits = text.strip_prefix('+').unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if prefixes.iter().all(is_prefix) {
+        Ok(prefixes)
+    } else {
+        Err("what numbers begin with, as in `+1` or `+4420`".to_owned())
+    }
 }
 
 fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
@@ -184,9 +241,15 @@ fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
         web_url(value).map(listen_base)
     });
     settings.get(&Path::parse("deepgram.agent_url"), web_url);
+    let max_speak_default = i64::try_from(MOST_AT_ONCE).unwrap_or(i64::MAX);
+    let max_speak = settings.get_or(
+        "deepgram.max_speak",
+        Value::Integer(max_speak_default),
+        |value| whole(value, 1, 10_000),
+    );
     Some(Deepgram {
-        api_key: api_key.unwrap_or_default(),
-        url: url?,
+        max_speak: max_speak?,
+        ..Deepgram::new(url?, api_key.unwrap_or_default())
     })
 }
 
@@ -236,41 +299,6 @@ fn data_dir(settings: &mut Settings, inputs: &Inputs) -> Option<PathBuf> {
         // Without the `.` of a relative path, for people who read it.
         Ok(folder.components().collect())
     })
-}
-
-/// Settings of parts that this version does not have: what they mean for the person who set them.
-fn not_yet(settings: &mut Settings) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (path, consequence) in NOT_YET {
-        let path = Path::parse(path);
-        if let Some(Setting { value, origin }) = settings.take(&path)
-            && value != Value::Bool(false)
-        {
-            warnings.push(format!("{origin}: {path} has no effect yet: {consequence}"));
-        }
-    }
-    let profiles = Path::parse("profiles");
-    for name in settings.children(&profiles) {
-        let path = profiles.join(&name).join("recording");
-        if let Some(Setting { value, origin }) = settings.take(&path)
-            && value.bool() == Ok(true)
-        {
-            let consequence = "nothing is recorded";
-            warnings.push(format!("{origin}: {path} has no effect yet: {consequence}"));
-        }
-    }
-    settings.get(&Path::parse("archive.enabled"), bool);
-    settings.get(&Path::parse("retention.days"), |v| {
-        number_between(v, 0.0, 36_500.0)
-    });
-    settings.get(&Path::parse("retention.max_gb"), |v| {
-        number_between(v, 0.0, 1e6)
-    });
-    settings.get(&Path::parse("webhooks.types"), |value| Ok(value.list()?));
-    for path in ["server.secret", "webhooks.secret"] {
-        settings.get(&Path::parse(path), |value| Ok(value.text()?));
-    }
-    warnings
 }
 
 /// The certificate and its key; a problem when only one is there, for serving plain HTTP to someone
@@ -337,10 +365,12 @@ fn empty_list() -> Value {
 }
 
 fn web_url(value: &Value) -> Result<Url, String> {
-    let expected = "a URL that begins with https://, http://, wss:// or ws://";
+    let expected = "a URL that begins with https://, http://, wss:// or ws://, without a user";
     let url: Url = value.text()?.parse().map_err(|_| expected.to_owned())?;
     let known = matches!(url.scheme(), "http" | "https" | "ws" | "wss");
-    if known && url.host().is_some() {
+    // It is shown in the log; credentials have their own settings.
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    if known && url.host().is_some() && is_bare {
         Ok(url)
     } else {
         Err(expected.to_owned())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sidetone_fuzz::check_text;
 
-use super::{Inputs, load, print};
+use super::{Inputs, list, load};
 
 const SECRET: &str = "5f8a1cb7e0d94e3c";
 
@@ -29,11 +29,9 @@ fn read(toml: &str, dot_env: &str, set: Option<&str>) {
             problems.to_string()
         }
     };
-    let printed = match print(&inputs) {
-        Ok(listing) => listing,
-        Err(problems) => problems.to_string(),
-    };
-    assert!(!loaded.contains(SECRET) && !printed.contains(SECRET));
+    let listing = list(&inputs);
+    let listed = format!("{}{:?}", listing.settings, listing.refusal);
+    assert!(!loaded.contains(SECRET) && !listed.contains(SECRET));
 }
 
 #[test]

@@ -31,6 +31,7 @@ const fn secret(path: &'static str, env: Option<&'static str>) -> Key {
 pub(crate) const KEYS: &[Key] = &[
     secret("deepgram.api_key", Some("DEEPGRAM_API_KEY")),
     key("deepgram.url", Some("DEEPGRAM_URL")),
+    key("deepgram.max_speak", None),
     key("deepgram.agent_url", Some("DEEPGRAM_AGENT_URL")),
     key("twilio.account_sid", Some("TWILIO_ACCOUNT_SID")),
     secret("twilio.auth_token", Some("TWILIO_AUTH_TOKEN")),
@@ -65,17 +66,33 @@ pub(crate) const KEYS: &[Key] = &[
     key("log.format", Some("SIDETONE_LOG_FORMAT")),
 ];
 
-/// Settings of later parts of Sidetone: read and checked, without effect yet.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    (
-        "archive.url",
-        "calls are kept in memory until this process ends",
-    ),
-    ("recording.enabled", "nothing is recorded"),
-    ("recording.url", "nothing is recorded"),
-    ("webhooks.url", "no webhooks are sent"),
-    ("cluster.nats_url", "this node stays alone"),
-];
+/// The name of the variable that says where the configuration file is; no setting of its own.
+pub(crate) const CONFIG_FILE: &str = "SIDETONE_CONFIG";
+
+/// What names in the environment begin with that may be meant for Sidetone.
+const PREFIXES: [&str; 3] = [OWN_PREFIX, "DEEPGRAM_", "TWILIO_"];
+
+/// What only Sidetone's own names begin with.
+pub(crate) const OWN_PREFIX: &str = "SIDETONE_";
+
+/// Whether a name in the environment is one that Sidetone reads.
+pub(crate) fn is_variable(name: &str) -> bool {
+    variables().any(|known| known == name)
+}
+
+/// The variable that is closest to a misspelt one. Only what stands behind their common prefix is
+/// compared, of which short names have little more.
+pub(crate) fn closest_variable(found: &str) -> Option<&'static str> {
+    PREFIXES.into_iter().find_map(|prefix| {
+        let known = variables().filter_map(|known| known.strip_prefix(prefix));
+        let near = closest(found.strip_prefix(prefix)?, known)?;
+        variables().find(|known| known.strip_prefix(prefix) == Some(near))
+    })
+}
+
+fn variables() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(|key| key.env).chain([CONFIG_FILE])
+}
 
 /// The known path that is closest to a misspelt one.
 pub(crate) fn closest<'a>(

@@ -5,6 +5,7 @@
 
 mod build;
 mod keys;
+mod not_yet;
 mod profile;
 mod settings;
 mod sources;
@@ -19,7 +20,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use build::{Log, LogFormat};
+pub(crate) use build::{Log, LogFormat, is_loopback, unfit_for_twilio};
+pub(crate) use keys::CONFIG_FILE;
 pub(crate) use settings::Settings;
 use sidetone_gateway::config::Twilio;
 use value::Origin;
@@ -54,7 +56,7 @@ pub(crate) struct Configuration {
     /// For the log.
     pub(crate) log: Log,
     /// Things the person should know, none of which stops the start.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// Reads every layer and builds the configuration; all problems are told at once.
@@ -68,13 +70,11 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Configuration, ConfigError> {
 /// As [`load`], but gives what could be built beside the problems, for who wants to look further
 /// with what there is. Deepgram's key is empty when it is missing.
 pub(crate) fn examine(inputs: &Inputs) -> (Option<Configuration>, Vec<Problem>) {
-    match Settings::read(inputs) {
-        Ok(mut settings) => {
-            let configuration = build::configuration(&mut settings, inputs);
-            (configuration, settings.finish())
-        }
-        Err(ConfigError(problems)) => (None, problems),
-    }
+    let mut settings = Settings::read(inputs);
+    let configuration = build::configuration(&mut settings, inputs);
+    let (problems, warnings) = settings.finish();
+    let configuration = configuration.map(|built| Configuration { warnings, ..built });
+    (configuration, problems)
 }
 
 /// The configuration file that is read, if any.
@@ -84,7 +84,7 @@ pub(crate) fn file(inputs: &Inputs) -> Option<PathBuf> {
 
 /// What concerns Twilio, for who plays Twilio: what else is set does not matter there.
 pub(crate) fn twilio(inputs: &Inputs) -> Result<Twilio, ConfigError> {
-    let mut settings = Settings::read(inputs)?;
+    let mut settings = Settings::read(inputs);
     let twilio = build::twilio(&mut settings);
     let problems = settings.problems();
     match twilio {
@@ -93,11 +93,27 @@ pub(crate) fn twilio(inputs: &Inputs) -> Result<Twilio, ConfigError> {
     }
 }
 
-/// Every setting with its origin, a line each; secrets are masked.
-pub(crate) fn print(inputs: &Inputs) -> Result<String, ConfigError> {
-    let mut settings = Settings::read(inputs)?;
+/// What the layers say together.
+pub(crate) struct Listing {
+    /// Every setting with its origin, a line each; secrets are masked.
+    pub(crate) settings: String,
+    /// Things the person should know.
+    pub(crate) warnings: Vec<Problem>,
+    /// Why nothing starts with it.
+    pub(crate) refusal: Option<ConfigError>,
+}
+
+/// Reads every layer to show it, whatever is wrong with it.
+pub(crate) fn list(inputs: &Inputs) -> Listing {
+    let mut settings = Settings::read(inputs);
     build::configuration(&mut settings, inputs);
-    Ok(settings.listing())
+    let listing = settings.listing();
+    let (problems, warnings) = settings.finish();
+    Listing {
+        settings: listing,
+        warnings,
+        refusal: (!problems.is_empty()).then_some(ConfigError(problems)),
+    }
 }
 
 /// What is wrong with the configuration: at least one problem.

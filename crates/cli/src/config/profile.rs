@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sidetone_deepgram::listen::params::Params;
-use sidetone_gateway::config::{Announce, Dial, Links, Listen, Overflow, Profile};
+use sidetone_deepgram::speak;
+use sidetone_gateway::config::{Announce, Dial, Links, Listen, Overflow, Profile, Speak, Then};
 
 use super::build::{bool, whole};
 use super::keys::closest;
@@ -28,6 +29,9 @@ const PARTS: [&str; 10] = [
     "speak",
 ];
 
+/// What a profile sets of Deepgram's parameters unless a file says otherwise.
+const DEFAULTS: [&str; 4] = ["model", "language", "interim_results", "smart_format"];
+
 /// Keys of `listen` that are not parameters of Deepgram's.
 const SIDETONES_OWN: [&str; 2] = ["flush_ms", "links"];
 
@@ -35,9 +39,17 @@ const SIDETONES_OWN: [&str; 2] = ["flush_ms", "links"];
 const STEREO: &str = "stereo";
 const PER_TRACK: &str = "per_track";
 
+/// Values of `speak.then`.
+const STAY: &str = "stay";
+const HANG_UP: &str = "hangup";
+
+/// Said by the built-in profile `hello`.
+const HELLO: &str = "Hello, how are you today?";
+
 /// Builds every profile, the built-in ones included until a file defines their name.
 pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
     let all = Path::parse("profiles");
+    settings.take(&all);
     built_in(settings, &all);
     let mut profiles = BTreeMap::new();
     for name in settings.children(&all) {
@@ -46,7 +58,7 @@ pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !route || RESERVED.contains(&name.as_str()) {
-            let origin = settings.origin(&first(settings, &at));
+            let origin = settings.origin(&at);
             settings.problem(
                 &origin,
                 format!(
@@ -68,6 +80,7 @@ pub(super) fn numbers(
     profiles: &BTreeMap<String, Profile>,
 ) -> BTreeMap<String, String> {
     let all = Path::parse("numbers");
+    settings.take(&all);
     let mut numbers = BTreeMap::new();
     for number in settings.children(&all) {
         let at = all.join(&number);
@@ -102,18 +115,23 @@ fn built_in(settings: &mut Settings, all: &Path) {
             );
         }
     }
-    for (name, part) in [("agent", "agent"), ("hello", "speak")] {
-        if !settings.in_file(&all.join(name)) {
-            settings.default(all.join(name).join(part), Value::Table(BTreeMap::new()));
-        }
+    let agent = all.join("agent");
+    if !settings.in_file(&agent) {
+        settings.default(agent.join("agent"), Value::Table(BTreeMap::new()));
+    }
+    let hello = all.join("hello");
+    if !settings.in_file(&hello) {
+        let greeting = hello.join("speak").join("greeting");
+        settings.default(greeting, Value::Text(HELLO.to_owned()));
     }
 }
 
 fn profile(settings: &mut Settings, at: &Path) -> Profile {
+    settings.take(at);
     for part in settings.children(at) {
         if !PARTS.contains(&part.as_str()) {
             let path = at.join(&part);
-            let origin = settings.origin(&first(settings, &path));
+            let origin = settings.origin(&path);
             let remedy = closest(&part, PARTS).map_or_else(
                 || format!("a profile has: {}", PARTS.join(", ")),
                 |near| format!("did you mean `{near}`?"),
@@ -127,13 +145,13 @@ fn profile(settings: &mut Settings, at: &Path) -> Profile {
     }
     settings.get(&at.join("recording"), bool);
     // Their own checks come with the parts that use them.
-    for part in ["agent", "functions", "speak"] {
+    for part in ["agent", "functions"] {
         settings.take_all(&at.join(part));
     }
     let agent = settings.has(&at.join("agent"));
-    let speak = settings.has(&at.join("speak"));
-    if agent && speak {
-        let origin = settings.origin(&first(settings, &at.join("speak")));
+    let speak = speak(settings, &at.join("speak"));
+    if agent && speak.is_some() {
+        let origin = settings.origin(&at.join("speak"));
         settings.problem(&origin, format!("{at}: agent and speak exclude each other"));
     }
     Profile {
@@ -141,19 +159,9 @@ fn profile(settings: &mut Settings, at: &Path) -> Profile {
         listen: listen(settings, &at.join("listen")),
         dial: dial(settings, &at.join("dial")),
         overflow: overflow(settings, &at.join("overflow")),
-        bidirectional: agent || speak,
+        bidirectional: agent || speak.is_some(),
+        speak,
     }
-}
-
-/// The first path at or below `at`: its line is where the part begins.
-fn first(settings: &Settings, at: &Path) -> Path {
-    settings.children(at).first().map_or_else(
-        || at.clone(),
-        |child| {
-            let below = at.join(child);
-            first(settings, &below)
-        },
-    )
 }
 
 fn announce(settings: &mut Settings, at: &Path) -> Option<Announce> {
@@ -173,37 +181,25 @@ fn listen(settings: &mut Settings, at: &Path) -> Option<Listen> {
     }
     // An empty table says that the part is on.
     settings.take(at);
-    let flush_ms = settings
-        .get(&at.join("flush_ms"), |value| whole(value, 20, 500))
-        .unwrap_or(60);
+    let flush_at = at.join("flush_ms");
+    settings.default(flush_at.clone(), Value::Integer(60));
+    let flush_ms = settings.get(&flush_at, |value| whole(value, 20, 500));
+    let flush_ms = flush_ms.unwrap_or(60);
     let mut params = Params::default_profile();
-    for name in settings.children(at) {
-        if SIDETONES_OWN.contains(&name.as_str()) {
-            continue;
-        }
-        let path = at.join(&name);
-        let Some(setting) = settings.take(&path) else {
-            settings.take_all(&path);
-            let origin = settings.origin(&first(settings, &path));
-            settings.problem(&origin, format!("{path}: expected a value, not a table"));
-            continue;
-        };
-        let result = setting
-            .value
-            .parameters()
-            .map_err(str::to_owned)
-            .and_then(|values| {
-                let values: Vec<&str> = values.iter().map(String::as_str).collect();
-                params
-                    .set(&name, &values)
-                    .map_err(|error| error.to_string())
-            });
-        if let Err(what) = result {
-            settings.problem(&setting.origin, format!("{path}: {what}"));
+    for name in DEFAULTS {
+        if let [value] = params.values(name) {
+            let text = || Value::Text(value.clone());
+            settings.default(
+                at.join(name),
+                value.parse().map_or_else(|_| text(), Value::Bool),
+            );
         }
     }
+    parameters(settings, at, &SIDETONES_OWN, |name, values| {
+        params.set(name, values)
+    });
     if let Err(error) = params.check() {
-        let origin = settings.origin(&first(settings, at));
+        let origin = settings.origin(at);
         settings.problem(&origin, format!("{at}: {error}"));
     }
     let links = links(settings, &at.join("links"), &params);
@@ -213,6 +209,69 @@ fn listen(settings: &mut Settings, at: &Path) -> Option<Listen> {
         flush,
         links,
     })
+}
+
+fn speak(settings: &mut Settings, at: &Path) -> Option<Speak> {
+    if !settings.has(at) {
+        return None;
+    }
+    settings.take(at);
+    let greeting = settings.get(&at.join("greeting"), |value| {
+        Some(value.text()?)
+            .filter(|text| !text.trim().is_empty())
+            .ok_or_else(|| "a sentence; leave it out for none".to_owned())
+    });
+    let then_at = at.join("then");
+    settings.default(then_at.clone(), Value::Text(STAY.to_owned()));
+    let then = settings.get(&then_at, |value| match value.text()?.as_str() {
+        STAY => Ok(Then::Stay),
+        HANG_UP => Ok(Then::HangUp),
+        _ => Err(format!("`{STAY}` or `{HANG_UP}`")),
+    });
+    let mut params = speak::params::Params::new();
+    let model = Value::Text(params.model().to_owned());
+    settings.default(at.join("model"), model);
+    parameters(settings, at, &["greeting", "then"], |name, values| {
+        params.set(name, values)
+    });
+    if let Err(error) = params.check() {
+        let origin = settings.origin(at);
+        settings.problem(&origin, format!("{at}: {error}"));
+    }
+    Some(Speak {
+        params,
+        greeting,
+        then: then.unwrap_or_default(),
+    })
+}
+
+/// Sets Deepgram's parameters: all that stand in a table but for Sidetone's own keys.
+fn parameters<E: ToString>(
+    settings: &mut Settings,
+    at: &Path,
+    own: &[&str],
+    mut set: impl FnMut(&str, &[&str]) -> Result<(), E>,
+) {
+    for name in settings.children(at) {
+        if own.contains(&name.as_str()) {
+            continue;
+        }
+        let path = at.join(&name);
+        let Some(setting) = settings.take(&path) else {
+            settings.take_all(&path);
+            let origin = settings.origin(&path);
+            settings.problem(&origin, format!("{path}: expected a value, not a table"));
+            continue;
+        };
+        let values = setting.value.parameters().map_err(str::to_owned);
+        let result = values.and_then(|values| {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            set(&name, &values).map_err(|error| error.to_string())
+        });
+        if let Err(what) = result {
+            settings.problem(&setting.origin, format!("{path}: {what}"));
+        }
+    }
 }
 
 fn links(settings: &mut Settings, at: &Path, params: &Params) -> Links {
@@ -257,7 +316,7 @@ fn one_of<T, const N: usize>(
 ) -> Option<T> {
     let mut given: Vec<T> = given.into_iter().flatten().collect();
     if settings.has(at) && (given.len() != 1 || settings.children(at).len() > 1) {
-        let origin = settings.origin(&first(settings, at));
+        let origin = settings.origin(at);
         settings.problem(&origin, format!("{at}: expected exactly one of {choices}"));
     }
     given.pop()

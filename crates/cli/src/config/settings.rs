@@ -2,49 +2,66 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io;
 
-use super::keys::{KEYS, closest};
+use url::Url;
+
+use super::keys::{KEYS, Key, OWN_PREFIX, closest, closest_variable};
+use super::sources::{self, Stray};
 use super::value::{Origin, Setting, Value};
-use super::{ConfigError, Inputs, Path, Problem, sources};
+use super::{Inputs, Path, Problem, not_yet};
+
+/// Words in the name of a setting that is not shown, `-` and capitals aside.
+const SECRET_WORDS: [&str; 6] = [
+    "api_key",
+    "secret",
+    "token",
+    "password",
+    "authorization",
+    "headers",
+];
+
+/// What is shown of a secret.
+const MASK: &str = "(secret)";
 
 /// All settings, the strongest layer on top.
 #[derive(Debug)]
 pub(crate) struct Settings {
     settings: BTreeMap<Path, Setting>,
     taken: BTreeSet<Path>,
+    strays: Vec<Stray>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Settings {
-    /// Reads every layer. A file that was named and cannot be read is an error of its own.
-    pub(super) fn read(inputs: &Inputs) -> Result<Self, ConfigError> {
-        let mut problems = Vec::new();
+    /// Reads every layer. What cannot be read is a problem, and the rest is there.
+    pub(super) fn read(inputs: &Inputs) -> Self {
+        let (mut strays, mut problems) = (Vec::new(), Vec::new());
         let mut settings = BTreeMap::new();
         if let Some(path) = sources::locate(inputs.file.clone(), &inputs.folder) {
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                ConfigError(vec![Problem::missing(format!(
-                    "{}: cannot be read: {error}",
-                    path.display()
-                ))])
-            })?;
-            settings.extend(sources::file(&path, &text, &mut problems));
+            match std::fs::read_to_string(&path) {
+                Ok(text) => settings.extend(sources::file(&path, &text, &mut problems)),
+                Err(error) => problems.push(unreadable(&path, &error)),
+            }
         }
-        let dot_env = inputs.folder.join(".env");
-        match std::fs::read_to_string(&dot_env) {
-            Ok(text) => settings.extend(sources::dot_env(&dot_env, &text, &mut problems)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => problems.push(Problem::missing(format!(
-                "{}: cannot be read: {error}",
-                dot_env.display()
-            ))),
+        let path = inputs.folder.join(".env");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                settings.extend(sources::dot_env(&path, &text, &mut strays, &mut problems));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => problems.push(unreadable(&path, &error)),
         }
-        settings.extend(sources::environment(&inputs.environment));
+        settings.extend(sources::environment(&inputs.environment, &mut strays));
         settings.extend(sources::flags(&inputs.sets, &mut problems));
-        Ok(Self {
+        Self {
             settings,
             taken: BTreeSet::new(),
+            strays,
             problems,
-        })
+            warnings: Vec::new(),
+        }
     }
 
     /// The setting at `path`, if one is there.
@@ -64,10 +81,9 @@ impl Settings {
         match read(&setting.value) {
             Ok(value) => Some(value),
             Err(expected) => {
-                let found = if self.is_secret(path) {
-                    "the value".to_owned()
-                } else {
-                    format!("`{}`", setting.value.to_string().trim_matches('"'))
+                let found = match shown(path, &setting.value) {
+                    shown if shown == MASK => "the value".to_owned(),
+                    shown => format!("`{}`", shown.trim_matches('"')),
                 };
                 self.problem(
                     &setting.origin,
@@ -95,6 +111,7 @@ impl Settings {
 
     /// Sets a default that shows in the listing, unless something stronger is there.
     pub(super) fn default(&mut self, path: Path, value: Value) {
+        self.taken.insert(path.clone());
         self.settings.entry(path).or_insert(Setting {
             value,
             origin: Origin::Default,
@@ -136,11 +153,9 @@ impl Settings {
         self.taken.extend(below);
     }
 
-    /// Where a setting comes from, for a problem about it.
-    pub(super) fn origin(&self, path: &Path) -> Origin {
-        self.settings
-            .get(path)
-            .map_or(Origin::Default, |setting| setting.origin.clone())
+    /// Where `prefix`, or the first below it, is set, for a problem about it.
+    pub(super) fn origin(&self, prefix: &Path) -> Origin {
+        self.set_at(prefix).unwrap_or(Origin::Default)
     }
 
     pub(super) fn problem(&mut self, origin: &Origin, what: String) {
@@ -151,51 +166,130 @@ impl Settings {
         self.problems.push(Problem::missing(what));
     }
 
-    /// What is wrong with what was read so far; unknown keys are not looked for.
+    /// Something that the person should know and that stops nothing.
+    pub(super) fn warn(&mut self, origin: &Origin, what: String) {
+        self.warnings.push(Problem::at(origin, what));
+    }
+
+    /// Whether what stands at `path` is `false`.
+    pub(super) fn is_off(&self, path: &Path) -> bool {
+        let setting = self.settings.get(path);
+        setting.is_some_and(|setting| setting.value.bool() == Ok(false))
+    }
+
+    /// Where `prefix`, or the first below it, is set; `None` when nothing but a default is there.
+    pub(super) fn set_at(&self, prefix: &Path) -> Option<Origin> {
+        let mut below = self.settings.iter().filter(|(path, setting)| {
+            path.starts_with(prefix) && setting.origin != Origin::Default
+        });
+        below.next().map(|(_, setting)| setting.origin.clone())
+    }
+
+    /// What is wrong with what was read so far; unknown names are not looked for.
     pub(super) fn problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// What is wrong, unknown keys included.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    /// What is wrong and what is to be known, unknown names included.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
         let unknown: Vec<(Path, Origin)> = self
             .settings
             .iter()
-            .filter(|(path, _)| !self.taken.contains(*path))
+            .filter(|(path, setting)| {
+                !self.taken.contains(*path) && !is_bare_section(path, setting)
+            })
             .map(|(path, setting)| (path.clone(), setting.origin.clone()))
             .collect();
         for (path, origin) in unknown {
-            let remedy = closest(&path.to_string(), KEYS.iter().map(|key| key.path)).map_or_else(
-                || "see `sidetone serve --print-config`".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
-            self.problems.push(Problem::at(
-                &origin,
-                format!("{path}: unknown key; {remedy}"),
-            ));
+            let near = closest(&path.to_string(), KEYS.iter().map(|key| key.path));
+            self.problem(&origin, format!("{path}: unknown key; {}", remedy(near)));
         }
-        self.problems
+        for Stray { name, origin } in std::mem::take(&mut self.strays) {
+            let near = closest_variable(&name);
+            let mut what = format!("unknown name; {}", remedy(near));
+            if !matches!(origin, Origin::Environment(_)) {
+                what = format!("{name}: {what}");
+            }
+            let is_own = name.starts_with(OWN_PREFIX);
+            // `.env` is ours; the environment has names from elsewhere, such as those that
+            // Kubernetes makes of the names of services.
+            if is_own && (near.is_some() || matches!(origin, Origin::DotEnv { .. })) {
+                self.problem(&origin, what);
+            } else if is_own || near.is_some() {
+                self.warn(&origin, what);
+            }
+        }
+        (self.problems, self.warnings)
     }
 
-    /// Every setting with its origin; secrets masked.
+    /// Every setting with its origin; secrets masked. Those without a value are told, too.
     pub(super) fn listing(&self) -> String {
-        let mut listing = String::new();
+        let mut lines: BTreeMap<Path, String> = KEYS
+            .iter()
+            .map(|key| (Path::parse(key.path), without_value(key)))
+            .collect();
         for (path, Setting { value, origin }) in &self.settings {
-            let value = if self.is_secret(path) {
-                "(secret)".to_owned()
-            } else {
-                value.to_string()
-            };
-            writeln!(listing, "{path} = {value}  # {origin}").expect("a String takes all");
+            let line = format!("{path} = {}  # {origin}", shown(path, value));
+            lines.insert(path.clone(), line);
+        }
+        let mut listing = String::new();
+        for line in lines.values() {
+            writeln!(listing, "{line}").expect("a String takes all");
         }
         listing
     }
+}
 
-    fn is_secret(&self, path: &Path) -> bool {
-        let path = path.to_string();
-        KEYS.iter().any(|key| key.secret && key.path == path)
-            || ["api_key", "secret", "token", "password", "authorization"]
-                .iter()
-                .any(|word| path.to_ascii_lowercase().contains(word))
+/// Whether this is the header of a section of which every line was taken out.
+fn is_bare_section(path: &Path, setting: &Setting) -> bool {
+    let is_empty = setting.value == Value::Table(BTreeMap::new());
+    is_empty
+        && KEYS
+            .iter()
+            .any(|key| Path::parse(key.path).starts_with(path))
+}
+
+fn unreadable(path: &std::path::Path, error: &io::Error) -> Problem {
+    Problem::missing(format!("{}: cannot be read: {error}", path.display()))
+}
+
+/// The line of a setting that is not there.
+fn without_value(key: &Key) -> String {
+    let why = match key.env {
+        _ if not_yet::is_missing(&Path::parse(key.path)) => "not part of this version".to_owned(),
+        Some(env) => format!("not set ({env})"),
+        None => "not set".to_owned(),
+    };
+    format!("{}  # {why}", key.path)
+}
+
+fn remedy(near: Option<&str>) -> String {
+    near.map_or_else(
+        || "see `sidetone serve --print-config`".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    )
+}
+
+/// A value as TOML writes it, without the secrets in it.
+fn shown(path: &Path, value: &Value) -> String {
+    let name = path.to_string().to_ascii_lowercase().replace('-', "_");
+    let is_secret = KEYS.iter().any(|key| key.secret && key.path == name)
+        || SECRET_WORDS.iter().any(|word| name.contains(word));
+    if is_secret || holds_secret(value) {
+        MASK.to_owned()
+    } else {
+        value.to_string()
+    }
+}
+
+/// Whether a secret stands inside of a value: in a table of a list, or in a URL.
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => Url::parse(text).is_ok_and(|url| url.password().is_some()),
+        Value::List(values) => values.iter().any(holds_secret),
+        Value::Table(table) => table
+            .iter()
+            .any(|(key, value)| shown(&Path::default().join(key), value) == MASK),
+        Value::Bool(_) | Value::Integer(_) | Value::Float(_) => false,
     }
 }

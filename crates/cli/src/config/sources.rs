@@ -6,12 +6,19 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{KEYS, Key};
+use super::keys::{CONFIG_FILE, KEYS, Key, is_variable};
 use super::value::{Origin, Setting, Value};
 use super::{Path as KeyPath, Problem};
 
 /// Settings by path, of one layer.
 pub(super) type Layer = BTreeMap<KeyPath, Setting>;
+
+/// A variable that is set and not known. Its value is not kept: it may be a secret.
+#[derive(Debug)]
+pub(super) struct Stray {
+    pub(super) name: String,
+    pub(super) origin: Origin,
+}
 
 /// Reads a TOML file.
 pub(super) fn file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
@@ -108,8 +115,13 @@ fn scalar(value: &DeValue<'_>) -> Result<Value, String> {
     })
 }
 
-/// Reads `.env` text: only names that Sidetone knows count, others belong to other programs.
-pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Layer {
+/// Reads `.env` text.
+pub(super) fn dot_env(
+    path: &Path,
+    text: &str,
+    strays: &mut Vec<Stray>,
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let mut layer = Layer::new();
     for (index, line) in text.lines().enumerate() {
         let origin = Origin::DotEnv {
@@ -120,7 +132,11 @@ pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> L
         // closing quote, behind which the parser waits for more.
         for item in dotenvy::from_read_iter(line.trim_end().as_bytes()) {
             match item {
-                Ok((name, value)) => insert_env(&mut layer, &name, &value, origin.clone()),
+                Ok((name, _)) if name == CONFIG_FILE => problems.push(Problem::at(
+                    &origin,
+                    format!("{name} is not read here: set it in the environment, or use --config"),
+                )),
+                Ok((name, value)) => variable(&mut layer, strays, name, &value, origin.clone()),
                 // The parser's own message quotes the line, which may hold a secret.
                 Err(_) => problems.push(Problem::at(
                     &origin,
@@ -133,28 +149,25 @@ pub(super) fn dot_env(path: &Path, text: &str, problems: &mut Vec<Problem>) -> L
 }
 
 /// Takes what is set in the environment.
-pub(super) fn environment(vars: &BTreeMap<String, String>) -> Layer {
+pub(super) fn environment(vars: &BTreeMap<String, String>, strays: &mut Vec<Stray>) -> Layer {
     let mut layer = Layer::new();
     for (name, value) in vars {
-        if let Some(name) = KEYS
-            .iter()
-            .filter_map(|key| key.env)
-            .find(|env| env == name)
-        {
-            insert_env(&mut layer, name, value, Origin::Environment(name));
-        }
+        let origin = Origin::Environment(name.clone());
+        variable(&mut layer, strays, name.clone(), value, origin);
     }
     layer
 }
 
-fn insert_env(layer: &mut Layer, name: &str, value: &str, origin: Origin) {
+fn variable(layer: &mut Layer, strays: &mut Vec<Stray>, name: String, value: &str, origin: Origin) {
     // An empty variable is how shells and compose files say "not set".
     if value.trim().is_empty() {
         return;
     }
-    if let Some(Key { path, .. }) = KEYS.iter().find(|key| key.env == Some(name)) {
+    if let Some(Key { path, .. }) = KEYS.iter().find(|key| key.env == Some(name.as_str())) {
         let value = Value::Text(value.trim().to_owned());
         layer.insert(KeyPath::parse(path), Setting { value, origin });
+    } else if !is_variable(&name) {
+        strays.push(Stray { name, origin });
     }
 }
 

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
-use sidetone_gateway::config::{Dial, Overflow};
+use sidetone_gateway::config::{Dial, Overflow, Then};
 
-use super::{Configuration, Inputs, load, print};
+use super::{Configuration, Inputs, list, load};
 
 /// A folder with a `sidetone.toml`, perhaps a `.env`, and an environment with a key.
 struct Given {
@@ -46,6 +46,15 @@ impl Given {
     #[track_caller]
     fn loads(&self) -> Configuration {
         load(&self.inputs).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The warnings, with the temporary folder's name taken out.
+    #[track_caller]
+    fn warns(&self) -> Vec<String> {
+        let folder = format!("{}/", self.folder.path().display());
+        let warnings = self.loads().warnings;
+        let told = warnings.iter().map(ToString::to_string);
+        told.map(|warning| warning.replace(&folder, "")).collect()
     }
 
     /// The problems, with the temporary folder's name taken out.
@@ -160,6 +169,17 @@ fn a_wrong_value_is_refused_with_what_is_allowed() {
 }
 
 #[test]
+fn a_section_without_a_line_is_nothing_wrong() {
+    let toml = "[limits]\n[profiles]\n[profiles.default]\n[numbers]\n[retention]\n";
+    given(toml).loads();
+    let error = given("[limit]\n").fails();
+    assert!(
+        error.starts_with("sidetone.toml:1: limit: unknown key"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_refused_with_the_line() {
     let error = given("[server]\nlisten = \n").fails();
     assert!(error.starts_with("sidetone.toml:2: "), "{error}");
@@ -224,6 +244,44 @@ fn a_profile_dials_exactly_one_thing() {
 }
 
 #[test]
+fn a_profile_says_what_it_is_told_in_the_voice_it_is_told() {
+    let profiles = given("").loads().gateway.profiles;
+    let hello = profiles["hello"].speak.as_ref().unwrap();
+    assert_eq!(hello.greeting.as_deref(), Some("Hello, how are you today?"));
+    assert_eq!(hello.params.model(), "aura-2-thalia-en");
+    assert_eq!(hello.then, Then::Stay);
+    assert!(profiles["hello"].bidirectional);
+
+    let toml = "[profiles.bye.speak]\nmodel = 'aura-asteria-en'\nspeed = 1.2\n\
+                greeting = 'Goodbye.'\nthen = 'hangup'\n";
+    let profiles = given(toml).loads().gateway.profiles;
+    let bye = profiles["bye"].speak.as_ref().unwrap();
+    assert_eq!(bye.params.model(), "aura-asteria-en");
+    assert_eq!(bye.params.values("speed"), ["1.2"]);
+    assert_eq!(bye.then, Then::HangUp);
+    assert!(profiles["default"].speak.is_none());
+}
+
+#[test]
+fn what_a_profile_cannot_say_is_refused_with_its_line() {
+    for (line, names) in [
+        ("then = 'hang up'", "`stay` or `hangup`"),
+        ("greeting = ' '", "a sentence"),
+        ("sped = 1.2", "speed"),
+        ("speed = 9", "1.5"),
+        ("encoding = 'linear16'", "mu-law"),
+        ("model = 'flux-thing'", "aura-2-thalia-en"),
+    ] {
+        let error = given(&format!("[profiles.x.speak]\n{line}\n")).fails();
+        assert!(
+            error.starts_with("sidetone.toml:2: profiles.x.speak"),
+            "{error}"
+        );
+        assert!(error.contains(names), "{names} in {error}");
+    }
+}
+
+#[test]
 fn agent_and_speak_exclude_each_other() {
     let error =
         given("[profiles.desk.agent]\ngreeting = 'hi'\n[profiles.desk.speak]\ngreeting = 'hi'\n")
@@ -257,7 +315,7 @@ fn no_secret_shows_anywhere() {
         .env("TWILIO_AUTH_TOKEN", "hush2")
         .env("DATABASE_URL", "postgres://me:hush3@db/x")
         .env("DEEPGRAM_API_KEY", "hush4");
-    let listing = print(&given.inputs).unwrap();
+    let listing = list(&given.inputs).settings;
     assert!(
         listing.contains("deepgram.api_key = (secret)  # environment DEEPGRAM_API_KEY"),
         "{listing}"
@@ -270,34 +328,172 @@ fn no_secret_shows_anywhere() {
 }
 
 #[test]
-fn the_listing_shows_each_value_with_its_origin() {
-    let listing = print(&given("[limits]\nmax_calls = 7\n").inputs).unwrap();
-    assert!(listing.contains("sidetone.toml:2\n"), "{listing}");
+fn no_secret_shows_inside_of_a_value_either() {
+    let toml = "[profiles.desk.agent.think.endpoint]\nheaders = { x-api-key = 'hush1' }\n\
+                [[profiles.desk.functions]]\nname = 'f'\nheaders = { cookie = 'hush2' }\n\
+                [webhooks]\nurl = 'https://me:hush3@acme.example/'\n";
+    let given = given(toml).set("deepgram.agent_url=wss://me:hush4@example.com");
+    let listing = list(&given.inputs).settings;
+    assert!(listing.contains("webhooks.url = (secret)"), "{listing}");
+    assert!(!listing.contains("hush"), "{listing}");
+    let refused = given.fails();
     assert!(
-        listing.contains("limits.replay_rate = 1.25  # default\n"),
+        refused.contains("deepgram.agent_url: the value does not fit"),
+        "{refused}"
+    );
+    assert!(!refused.contains("hush"), "{refused}");
+}
+
+#[test]
+fn the_listing_shows_each_value_with_its_origin_and_those_that_are_not_set() {
+    let listing = list(&given("[limits]\nmax_calls = 7\n").inputs).settings;
+    assert!(listing.contains("sidetone.toml:2\n"), "{listing}");
+    for line in [
+        "limits.replay_rate = 1.25  # default",
+        "profiles.default.listen.flush_ms = 60  # default",
+        "profiles.default.listen.interim_results = true  # default",
+        "profiles.default.listen.model = \"nova-3\"  # default",
+        "recording.enabled  # not part of this version",
+        "server.public_url  # not set (SIDETONE_PUBLIC_URL)",
+        "server.trust_loopback = true  # default",
+    ] {
+        assert!(listing.lines().any(|l| l == line), "{line} in\n{listing}");
+    }
+    let public = given("").set("server.listen=0.0.0.0:5000");
+    let listing = list(&public.inputs).settings;
+    assert!(
+        listing.contains("server.trust_loopback = false  # default\n"),
         "{listing}"
     );
 }
 
 #[test]
-fn what_has_no_effect_yet_is_said() {
-    let configuration = given("[recording]\nenabled = true\n").loads();
-    assert_eq!(configuration.warnings.len(), 1);
+fn the_listing_is_there_though_something_is_wrong() {
+    let listing = list(&given("[limits]\nmax_call = 7\n[log]\nformat = 'xml'\n").inputs);
     assert!(
-        configuration.warnings[0]
-            .ends_with("recording.enabled has no effect yet: nothing is recorded")
+        listing
+            .settings
+            .contains("limits.max_calls = 1000  # default\n")
     );
+    let refusal = listing.refusal.unwrap().to_string();
+    for wrong in [
+        "limits.max_call: unknown key",
+        "log.format: `xml` does not fit",
+    ] {
+        assert!(refusal.contains(wrong), "{wrong} in {refusal}");
+    }
+}
+
+#[test]
+fn a_part_that_this_version_does_not_have_is_told_once() {
+    let toml =
+        "[recording]\nenabled = true\nurl = 's3://bucket'\n[retention]\ndays = 3\nmax_gb = 1\n";
+    assert_eq!(
+        given(toml).warns(),
+        [
+            "sidetone.toml:2: recording is not part of this version: nothing is recorded",
+            "sidetone.toml:5: retention is not part of this version: calls are kept in memory, \
+             the newest ones, until this process ends",
+        ]
+    );
+    for (toml, part) in [
+        ("[archive]\nurl = 'sqlite:a'\n", "archive"),
+        ("[cluster]\nnats_url = 'nats://a'\n", "cluster"),
+        ("[deepgram]\nagent_url = 'wss://a'\n", "deepgram.agent_url"),
+        ("[server]\nsecret = 'a'\n", "server.secret"),
+        ("[webhooks]\ntypes = ['call.started']\n", "webhooks"),
+        (
+            "[profiles.default]\nrecording = true\n",
+            "profiles.default.recording",
+        ),
+    ] {
+        let warnings = given(toml).warns();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let beginning = format!("sidetone.toml:2: {part} is not part of this version: ");
+        assert!(warnings[0].starts_with(&beginning), "{warnings:?}");
+    }
     for off in [
-        "[recording]\nenabled = false\n",
+        "",
+        "[recording]\nenabled = false\nurl = 's3://bucket'\n",
         "[profiles.default]\nrecording = false\n",
     ] {
-        assert!(given(off).loads().warnings.is_empty(), "{off}");
+        assert!(given(off).warns().is_empty(), "{off}");
     }
-    let configuration = given("[profiles.default]\nrecording = true\n").loads();
-    assert!(
-        configuration.warnings[0]
-            .ends_with("profiles.default.recording has no effect yet: nothing is recorded")
+}
+
+#[test]
+fn a_profile_that_is_to_speak_is_told_as_not_speaking() {
+    let toml = "[profiles.desk.agent]\ngreeting = 'hi'\n[[profiles.desk.functions]]\nname = 'f'\n\
+                [profiles.shop]\nlisten = {}\nagent = {}\n";
+    assert_eq!(
+        given(toml).warns(),
+        [
+            "sidetone.toml:2: profiles.desk.agent is not part of this version: nobody speaks on \
+             its calls, and without `listen` nobody hears them",
+            "sidetone.toml:3: profiles.desk.functions is not part of this version: none is called",
+            "sidetone.toml:7: profiles.shop.agent is not part of this version: nobody speaks on \
+             its calls, which are only transcribed",
+        ]
     );
+}
+
+#[test]
+fn a_built_in_profile_is_told_when_calls_are_to_have_it() {
+    let mut by_flag = given("");
+    by_flag.inputs.profile = Some("agent".to_owned());
+    let beginning = |given: &Given| given.warns()[0].split(" is not").next().unwrap().to_owned();
+    assert_eq!(beginning(&by_flag), "--profile agent: profiles.agent.agent");
+    let by_number = given("[numbers]\n'+15005550006' = 'agent'\n");
+    assert_eq!(
+        beginning(&by_number),
+        "sidetone.toml:2: profiles.agent.agent"
+    );
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_with_the_nearest_name() {
+    let dot_env = given("").dot_env("\nSIDETONE_LISTN=127.0.0.1:1\nSIDETONE_COLOUR=red\n");
+    assert_eq!(
+        dot_env.fails(),
+        ".env:2: SIDETONE_LISTN: unknown name; did you mean `SIDETONE_LISTEN`?\n\
+         .env:3: SIDETONE_COLOUR: unknown name; see `sidetone serve --print-config`"
+    );
+    let environment = given("").env("SIDETONE_DATADIR", "/a");
+    assert_eq!(
+        environment.fails(),
+        "environment SIDETONE_DATADIR: unknown name; did you mean `SIDETONE_DATA_DIR`?"
+    );
+    let file = given("").dot_env("SIDETONE_CONFIG=other.toml\n");
+    assert!(file.fails().contains("use --config"), "{}", file.fails());
+}
+
+#[test]
+fn a_variable_of_somebody_else_stops_nothing() {
+    let given = given("")
+        .env("SIDETONE_CONFIG", "sidetone.toml")
+        .env("SIDETONE_SERVICE_HOST", "10.0.0.1")
+        .env("SIDETONE_PORT_5000_TCP", "tcp://10.0.0.1:5000")
+        .env("SIDETONE_LISTN", "")
+        .env("TWILIO_PHONE_NUMBER", "+1")
+        .env("TWILIO_AUTH_TOKENS", "hush");
+    let warnings = given.warns();
+    assert_eq!(
+        warnings,
+        [
+            "environment SIDETONE_PORT_5000_TCP: unknown name; see `sidetone serve --print-config`",
+            "environment SIDETONE_SERVICE_HOST: unknown name; see `sidetone serve --print-config`",
+            "environment TWILIO_AUTH_TOKENS: unknown name; did you mean `TWILIO_AUTH_TOKEN`?",
+        ]
+    );
+}
+
+#[test]
+fn a_public_url_that_twilio_cannot_use_is_told() {
+    let warns = |url: &str| given("").env("SIDETONE_PUBLIC_URL", url).warns();
+    let plain = warns("http://voice.example.com");
+    assert!(plain[0].contains("is not https"), "{plain:?}");
+    assert!(warns("https://voice.example.com").is_empty());
+    assert!(warns("http://localhost:5000").is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(crate) enum Origin {
     /// The `.env` file of the working folder.
     DotEnv { path: PathBuf, line: usize },
     /// The environment.
-    Environment(&'static str),
+    Environment(String),
     /// A flag.
     Flag(String),
 }
@@ -120,6 +120,7 @@ impl fmt::Display for Value {
                 }
                 f.write_str("]")
             }
+            Self::Table(table) if table.is_empty() => f.write_str("{}"),
             Self::Table(table) => {
                 f.write_str("{ ")?;
                 for (i, (key, value)) in table.iter().enumerate() {

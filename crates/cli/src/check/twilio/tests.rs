@@ -7,10 +7,7 @@ use super::*;
 const NUMBER: &str = "+15005550006";
 
 fn config(numbers: &[(&str, &str)]) -> Config {
-    let deepgram = Deepgram {
-        api_key: "key".into(),
-        url: "ws://127.0.0.1:9".parse().unwrap(),
-    };
+    let deepgram = Deepgram::new("ws://127.0.0.1:9".parse().unwrap(), "key".into());
     let owned = |(number, profile): &(&str, &str)| ((*number).to_owned(), (*profile).to_owned());
     Config {
         profiles: ["default", "desk"]
