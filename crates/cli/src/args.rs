@@ -34,6 +34,7 @@ Examples:
   sidetone demo
   sidetone demo --calls 50
   sidetone demo --drop
+  sidetone demo --speak
   sidetone demo --short --fault silent-gap:ms=3000
   sidetone demo --faults
   sidetone demo --keep")]
@@ -69,7 +70,8 @@ Examples:
   sidetone check --number +15005550006
   sidetone check --config /etc/sidetone.toml --json
 
-Each line begins with ok, FAIL or skip. The exit code is 1 if any failed.")]
+Each line begins with ok, warn, FAIL or skip; what to do stands behind the arrow. The exit code is
+1 if any failed.")]
     Check(Check),
     /// Point a Twilio number's calls at this gateway
     #[command(after_help = "\
@@ -115,10 +117,14 @@ pub(crate) struct Demo {
     /// How many calls at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=2000))]
     pub(crate) calls: u16,
+    /// Show a call that is spoken into: greeted, told something, and silenced half-way
+    #[arg(long, conflicts_with_all = ["calls", "drop", "short"])]
+    pub(crate) speak: bool,
     /// Cut the Deepgram connection in the middle of each call
     #[arg(long)]
     pub(crate) drop: bool,
-    /// Let something else go wrong, with the phones or with Deepgram; repeat for more
+    /// Let something else go wrong, with the phones or with Deepgram (see --faults); repeat for
+    /// more
     #[arg(long = "fault", value_name = "NAME[:PARAM=VALUE,...]")]
     pub(crate) faults: Vec<demo::Fault>,
     /// List the faults, and exit
@@ -154,7 +160,12 @@ pub(crate) struct Call {
     #[arg(long, value_name = "FILE.wav")]
     pub(crate) audio: Vec<PathBuf>,
     /// Keys to press on a bidirectional stream; w waits for half a second
-    #[arg(long, value_name = "DIGITS", default_value = "")]
+    #[arg(
+        long,
+        value_name = "DIGITS",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) dtmf: String,
     /// How many calls at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=2000))]
@@ -165,7 +176,8 @@ pub(crate) struct Call {
     /// Print what became of each call as JSON, a line each
     #[arg(long)]
     pub(crate) json: bool,
-    /// Do something wrong on purpose, as real calls do now and then; repeat for more
+    /// Do something wrong on purpose, as real calls do now and then (see --faults); repeat for
+    /// more
     #[arg(long = "fault", value_name = "NAME[:PARAM=VALUE,...]")]
     pub(crate) faults: Vec<phone::Fault>,
     /// List the faults, and exit
@@ -207,7 +219,7 @@ pub(crate) struct Emulate {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7000")]
     pub(crate) listen: SocketAddr,
-    /// Let something go wrong; repeat for more
+    /// Let something go wrong (see --faults); repeat for more
     #[arg(long = "fault", value_name = "NAME[:PARAM=VALUE,...]")]
     pub(crate) faults: Vec<emulator::Fault>,
     /// List the faults, and exit

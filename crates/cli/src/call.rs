@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use sidetone_audio::wav;
 use sidetone_gateway::config::Twilio;
 use sidetone_simulator::phone::{
-    self, Fault, HandshakeError, Options, Party, PhoneError, Turn, WebhookError,
+    self, Exchange, Fault, HandshakeError, Options, Party, PhoneError, Trunk, Turn, WebhookError,
 };
 use sidetone_twilio::stream::MediaTrack;
 use tokio::task::JoinSet;
@@ -36,12 +36,14 @@ pub(crate) async fn run(mut args: Box<Call>) -> anyhow::Result<ExitCode> {
     };
     let layers = std::mem::take(&mut args.layers);
     let twilio = config::twilio(&layers.inputs()?)?;
+    let api_url = twilio.api_url.clone();
     let options = options(&args, target, twilio)?;
     if !options.faults.is_empty() {
         let seed = options.seed;
         anstream::eprintln!("--seed {seed} makes the same call again");
     }
     open_files::raise();
+    let trunk = trunk(&options.exchange, &api_url).await;
 
     let mut phones = JoinSet::new();
     for index in 0..args.calls {
@@ -67,6 +69,9 @@ pub(crate) async fn run(mut args: Box<Call>) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    if let Some(trunk) = trunk {
+        trunk.close().await;
+    }
     if args.calls > 1 {
         summary.tell(args.calls, args.json);
     }
@@ -74,6 +79,20 @@ pub(crate) async fn run(mut args: Box<Call>) -> anyhow::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Makes the calls known to an emulated Twilio, where that is the one in use: a gateway can end
+/// them and lead them elsewhere then. Twilio itself knows nothing of simulated calls.
+async fn trunk(exchange: &Exchange, api_url: &Url) -> Option<Trunk> {
+    let host = api_url.host_str().unwrap_or_default();
+    if host.ends_with("twilio.com") {
+        return None;
+    }
+    let joined = exchange.join(api_url).await;
+    let joined = joined.inspect_err(|error| {
+        anstream::eprintln!("{error}: nobody can end the call over Twilio's REST API");
+    });
+    joined.ok()
 }
 
 /// What became of several calls.
@@ -114,9 +133,10 @@ fn options(args: &Call, target: Url, twilio: Twilio) -> anyhow::Result<Options> 
     ] {
         if is_given && !is_stream {
             let what = format!("{flag} is for ws targets: the TwiML of a webhook has its own");
-            Cli::command()
-                .error(ErrorKind::ArgumentConflict, what)
-                .exit();
+            let mut cli = Cli::command();
+            cli.build();
+            let call = cli.find_subcommand_mut("call").expect("it is being run");
+            call.error(ErrorKind::ArgumentConflict, what).exit();
         }
     }
     let mut options = Options::new(target);
@@ -208,7 +228,9 @@ fn with_remedy(error: PhoneError) -> anyhow::Error {
             "call /voice or /voice/PROFILE of a gateway, or its streams /twilio and \
              /twilio/PROFILE, with a profile that it has",
         ),
-        None if is_nobody_there => Some("start a gateway with `sidetone serve`"),
+        None if is_nobody_there => {
+            Some("start a gateway with `sidetone serve`, or check the address")
+        }
         _ => None,
     };
     let error = anyhow::Error::from(error);

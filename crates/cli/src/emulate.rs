@@ -17,7 +17,8 @@ use crate::{faults, logging, signals};
 /// Runs the emulated Deepgram and Twilio until a signal.
 pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
     if args.list_faults {
-        anstream::print!("{}\n{ABOUT_FAULTS}", faults::table(Fault::LIST));
+        let table = faults::table(Fault::LIST);
+        anstream::print!("{table}\n{}", faults::ABOUT_DEEPGRAMS);
         return Ok(ExitCode::SUCCESS);
     }
     let shutdown = signals::follow().context("cannot follow signals")?;
@@ -37,6 +38,7 @@ pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
         faults: args.faults,
         seed,
         twilio: twilio.clone(),
+        ..Options::default()
     };
     let emulator = Emulator::start(options)
         .await
@@ -50,7 +52,9 @@ pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
     anstream::eprintln!(
         "Emulated Deepgram and Twilio, seed {seed}. With the lines above in the environment, or in \
          .env:\n  sidetone serve\n  sidetone call http://127.0.0.1:5000/voice --say 'hello'\n\
-         Faults are listed, set and cleared by GET, POST and DELETE {requests}_emulator/faults"
+         Faults are listed, set and cleared by GET, POST and DELETE {requests}_emulator/faults\n\
+         Calls are told by GET {requests}_emulator/calls; who answers at which number, by GET, POST \
+         and DELETE {requests}_emulator/callees"
     );
     shutdown.drain.cancelled().await;
     emulator.stop().await;
@@ -92,11 +96,3 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
 fn any_seed() -> u64 {
     RandomState::new().hash_one(0) % 1_000_000
 }
-
-const ABOUT_FAULTS: &str = "\
-What ends or refuses a stream hits the first connection of each call, the rest hits every one.
-  times=N|all  how many connections of each call are hit
-  skip=N       how many are spared first
-  call=TEXT    only the calls whose extra or tag holds TEXT, such as a call's sid
-  after_ms=N   how long after its opening it happens to a stream (4000)
-";

@@ -20,6 +20,15 @@ pub(crate) fn table(list: &[FaultEntry]) -> String {
     table
 }
 
+/// What the parameters mean that most of Deepgram's faults have.
+pub(crate) const ABOUT_DEEPGRAMS: &str = "\
+What ends or refuses a stream hits the first connection of each call, the rest hits every one.
+  times=N|all  how many connections of each call are hit
+  skip=N       how many are spared first
+  call=TEXT    only the calls whose extra or tag holds TEXT, such as a call's sid
+  after_ms=N   how long after its opening it happens to a stream (4000)
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;

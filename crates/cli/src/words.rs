@@ -32,6 +32,17 @@ pub(crate) fn bare(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// A word as it is said: a number in figures is said figure by figure.
+pub(crate) fn said(word: &str) -> Vec<&str> {
+    const FIGURES: [&str; 10] = [
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    ];
+    let figures = word
+        .chars()
+        .map(|c| Some(FIGURES[c.to_digit(10)? as usize]));
+    figures.collect::<Option<_>>().unwrap_or_else(|| vec![word])
+}
+
 /// The way from one sequence to the other with the fewest missing and extra words.
 ///
 /// Takes time and memory by the product of the lengths.
@@ -97,6 +108,13 @@ mod tests {
         check("", "ghost", "+ghost");
         check("the the end", "the end", "the -the end");
         check("how can I", "how could I", "how -can +could I");
+    }
+
+    #[test]
+    fn numbers_are_said_figure_by_figure() {
+        assert_eq!(said("4719"), ["four", "seven", "one", "nine"]);
+        assert_eq!(said("nine"), ["nine"]);
+        assert_eq!(said("2nd"), ["2nd"]);
     }
 
     #[test]

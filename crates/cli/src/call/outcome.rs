@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use sidetone_simulator::phone::{End, HeardWord, Party, Report};
+use sidetone_simulator::phone::{End, HeardWord, Report};
 
 use crate::words;
 
@@ -85,6 +85,8 @@ impl Outcome {
             | End::DocumentEnded
             | End::DocumentHungUp
             | End::Rejected
+            | End::HungUp
+            | End::NotAnswered
             | End::StreamLeft => None,
         }
     }
@@ -111,6 +113,7 @@ impl Outcome {
             call_sid,
             spoken,
             heard,
+            digits,
             played_samples: _,
             streams,
             alerts,
@@ -118,36 +121,15 @@ impl Outcome {
             end,
             duration,
         } = &self.report;
-        let track = |party| match party {
-            Party::Caller => "inbound",
-            Party::Callee => "outbound",
-        };
         json!({
             "call_sid": call_sid.as_str(),
-            "end": name(end),
-            "spoken": spoken.iter().map(|word| json!({
-                "track": track(word.party),
-                "word": word.word,
-                "start_ms": word.start_ms,
-            })).collect::<Vec<_>>(),
-            "heard": heard.iter().map(|word| json!({
-                "word": word.word,
-                "text": word.text,
-                "start_ms": word.start_ms,
-            })).collect::<Vec<_>>(),
+            "end": end.name(),
+            "spoken": spoken,
+            "heard": heard,
+            "digits": digits,
             "expected": self.missed.is_none(),
-            "alerts": alerts.iter().map(|alert| json!({
-                "code": alert.code,
-                "stream_sid": alert.stream_sid.as_ref().map(|sid| sid.as_str()),
-                "detail": alert.detail,
-            })).collect::<Vec<_>>(),
-            "streams": streams.iter().map(|stream| json!({
-                "stream_sid": stream.stream_sid.as_str(),
-                "tracks": stream.tracks.iter().map(|track| track.name()).collect::<Vec<_>>(),
-                "frames": stream.frames,
-                "discarded_frames": stream.discarded_frames,
-                "marks": stream.marks,
-            })).collect::<Vec<_>>(),
+            "alerts": alerts,
+            "streams": streams,
             "notes": notes,
             "duration_ms": u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         })
@@ -157,17 +139,4 @@ impl Outcome {
 fn written(heard: &[HeardWord]) -> String {
     let texts: Vec<&str> = heard.iter().map(|word| word.text.as_str()).collect();
     texts.join(" ")
-}
-
-fn name(end: &End) -> &'static str {
-    match end {
-        End::CallerHungUp => "caller_hung_up",
-        End::TimeLimit => "time_limit",
-        End::DocumentEnded => "document_ended",
-        End::DocumentHungUp => "document_hung_up",
-        End::Rejected => "rejected",
-        End::StreamClosed { .. } => "stream_closed",
-        End::StreamLeft => "stream_left",
-        End::ApplicationError => "application_error",
-    }
 }

@@ -3,6 +3,7 @@
 mod fault;
 mod score;
 mod script;
+mod speaking;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,14 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use sidetone_audio::Track;
 use sidetone_call::archive::Archive as _;
-use sidetone_call::event::{EventData, Status, Transcript};
+use sidetone_call::event::{EventData, Status};
 use sidetone_gateway::calls::Calls;
-use sidetone_gateway::config::{Deepgram, Dial, Limits, Listen, Profile};
+use sidetone_gateway::config::{Deepgram, Dial, Limits, Listen, Profile, Speak};
 use sidetone_gateway::{Config, Gateway, Shutdown};
 use sidetone_simulator::emulator::{self, Emulator};
-use sidetone_simulator::phone::{self, Party};
+use sidetone_simulator::phone;
 use sidetone_twilio::CallSid;
 use tokio::task::JoinSet;
 use url::Url;
@@ -39,11 +39,10 @@ const LAST_WORDS: Duration = Duration::from_secs(100);
 /// Runs the demonstration; fails when a word was lost or doubled.
 pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     if args.list_faults {
-        let (phones, deepgram) = (
-            faults::table(phone::Fault::LIST),
-            faults::table(emulator::Fault::LIST),
-        );
-        anstream::print!("The phones'\n{phones}\nDeepgram's\n{deepgram}");
+        let phones = faults::table(phone::Fault::LIST);
+        let deepgram = faults::table(emulator::Fault::LIST);
+        let about = faults::ABOUT_DEEPGRAMS;
+        anstream::print!("The phones'\n{phones}\nDeepgram's\n{deepgram}\n{about}");
         return Ok(ExitCode::SUCCESS);
     }
     let shutdown = signals::follow().context("cannot follow signals")?;
@@ -76,21 +75,17 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     let first: CallSid = call_sid(0).parse().context("the demo's own call sid")?;
     let show = || terminal.follow_only(Arc::clone(&calls), Some(first));
     let display = (!args.json).then(show);
+    let shown = (!args.json).then_some(&terminal);
     let outcome = tokio::select! {
-        outcome = all_calls(&args, address, &calls) => Some(outcome?),
+        outcome = act(&args, address, &calls, shown) => Some(outcome?),
         () = shutdown.drain.cancelled() => None,
     };
     if let Some(display) = display {
         display.settle().await;
     }
-    let Some(score) = outcome else {
+    let Some(Outcome { summary, is_proof }) = outcome else {
         terminal.close().await;
         bail!("interrupted");
-    };
-    let summary = if args.json {
-        score.json()?
-    } else {
-        score.to_string()
     };
     terminal.print(summary).await;
     if args.keep {
@@ -102,10 +97,48 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     serving.await.context("the gateway")?;
     emulator.stop().await;
     terminal.close().await;
-    Ok(if score.is_perfect() {
+    Ok(if is_proof {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// What a demonstration came to.
+struct Outcome {
+    summary: String,
+    /// Whether it shows what it is to show.
+    is_proof: bool,
+}
+
+/// Makes the calls, and says what came of them.
+async fn act(
+    args: &Demo,
+    address: SocketAddr,
+    calls: &Arc<Calls>,
+    terminal: Option<&Terminal>,
+) -> anyhow::Result<Outcome> {
+    if args.speak {
+        let mut options = phone::Options::new(format!("http://{address}/voice").parse()?);
+        options.call_sid = Some(call_sid(0).parse().context("the demo's own call sid")?);
+        options.faults = phone_faults(args);
+        options.seed = args.seed;
+        let spoken = speaking::call(address, calls, terminal, options).await?;
+        return Ok(Outcome {
+            is_proof: spoken.is_right(),
+            summary: match args.json {
+                true => spoken.json().to_string(),
+                false => spoken.to_string(),
+            },
+        });
+    }
+    let score = all_calls(args, address, calls).await?;
+    Ok(Outcome {
+        is_proof: score.is_perfect(),
+        summary: match args.json {
+            true => score.json()?,
+            false => score.to_string(),
+        },
     })
 }
 
@@ -146,6 +179,7 @@ fn cut(is_short: bool) -> emulator::Fault {
 
 fn opening(args: &Demo, address: SocketAddr) -> String {
     let what = match args.calls {
+        _ if args.speak => "A simulated call, spoken into".to_owned(),
         1 => "A simulated call, transcribed live".to_owned(),
         n => format!("{n} simulated calls at once; this is the first"),
     };
@@ -153,15 +187,25 @@ fn opening(args: &Demo, address: SocketAddr) -> String {
 }
 
 fn configuration(args: &Demo, deepgram: Url) -> Config {
-    let profile = Profile {
-        listen: Some(Listen::default()),
-        dial: Some(Dial::Number(script::CALLEE.to_owned())),
-        ..Profile::default()
+    let listen = Some(Listen::default());
+    let profile = if args.speak {
+        Profile {
+            listen,
+            speak: Some(Speak {
+                greeting: Some(speaking::GREETING.to_owned()),
+                ..Speak::default()
+            }),
+            bidirectional: true,
+            ..Profile::default()
+        }
+    } else {
+        Profile {
+            listen,
+            dial: Some(Dial::Number(script::CALLEE.to_owned())),
+            ..Profile::default()
+        }
     };
-    let deepgram = Deepgram {
-        api_key: "demo".into(),
-        url: deepgram,
-    };
+    let deepgram = Deepgram::new(deepgram, "demo".into());
     Config {
         profiles: BTreeMap::from([("default".to_owned(), profile)]),
         limits: Limits {
@@ -215,35 +259,14 @@ async fn one_call(
     let report = phone::call(options)
         .await
         .context("a simulated call failed")?;
-    let finals = tokio::time::timeout(LAST_WORDS, finals(&calls, &report.call_sid))
+    let events = tokio::time::timeout(LAST_WORDS, events(&calls, &report.call_sid))
         .await
         .with_context(|| format!("call {} did not end", report.call_sid))??;
-    let mut score = Score::default();
-    for (party, track) in [
-        (Party::Caller, Track::Inbound),
-        (Party::Callee, Track::Outbound),
-    ] {
-        let spoken = report
-            .spoken
-            .iter()
-            .filter(|s| s.party == party)
-            .map(|s| s.word.as_str());
-        let heard = finals
-            .iter()
-            .filter(|transcript| transcript.track == track)
-            .flat_map(|transcript| transcript.words.iter().map(|word| word.word.as_str()));
-        score.compare(&spoken.collect::<Vec<_>>(), &heard.collect::<Vec<_>>());
-    }
-    score.latencies_ms = finals
-        .iter()
-        .filter_map(|transcript| transcript.latency_ms)
-        .collect();
-    score.calls = 1;
-    Ok(score)
+    Ok(Score::of(&report, &events))
 }
 
-/// Waits for the call's end and gives its finals.
-async fn finals(calls: &Calls, call_sid: &CallSid) -> anyhow::Result<Vec<Transcript>> {
+/// Waits for the call's end and gives its events.
+async fn events(calls: &Calls, call_sid: &CallSid) -> anyhow::Result<Vec<EventData>> {
     let mut changed = calls.changed();
     while calls
         .archive()
@@ -253,17 +276,14 @@ async fn finals(calls: &Calls, call_sid: &CallSid) -> anyhow::Result<Vec<Transcr
     {
         changed.changed().await.context("the gateway has stopped")?;
     }
-    let mut finals = Vec::new();
+    let mut events = Vec::new();
     let mut after = 0;
     loop {
-        let events = calls.archive().events(call_sid, after, 500).await?;
-        let Some(last) = events.last() else {
-            return Ok(finals);
+        let page = calls.archive().events(call_sid, after, 500).await?;
+        let Some(last) = page.last() else {
+            return Ok(events);
         };
         after = last.event.seq;
-        finals.extend(events.iter().filter_map(|entry| match &entry.event.data {
-            EventData::TranscriptFinal(transcript) => Some((**transcript).clone()),
-            _ => None,
-        }));
+        events.extend(page.iter().map(|entry| entry.event.data.clone()));
     }
 }

@@ -1,6 +1,7 @@
 //! `sidetone call`: the phone as a command.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidetone_audio::wav;
@@ -8,7 +9,10 @@ use sidetone_simulator::voice;
 
 use crate::command::{Outcome, sidetone};
 use crate::deepgram::emulated;
-use crate::serve::{Serve, serve};
+use crate::emulated::Emulated;
+use crate::ordering::order;
+use crate::serve::{Serve, serve, soon};
+use crate::watching::event;
 use crate::web::{ended, get, words};
 
 const DIAL: &str = "[profiles.default.listen]\n[profiles.default.dial]\nnumber = '+15551230002'\n";
@@ -69,10 +73,13 @@ async fn a_webhook_is_called_and_what_the_caller_hears_is_told_and_expected() {
         };
         assert_eq!(bare(&call["heard"]), ["yes", "how", "can", "i", "help"]);
         assert_eq!(call["heard"][4]["text"], "help?");
+        let first = &call["spoken"][0];
         assert_eq!(
-            call["spoken"][0],
-            json!({"track": "inbound", "word": "hello", "start_ms": 600})
+            (&first["track"], &first["word"]),
+            (&json!("inbound"), &json!("hello"))
         );
+        assert_eq!(first["start_ms"], 600);
+        assert!(first["end_ms"].as_u64() > Some(800), "{first}");
         assert_eq!(call["spoken"].as_array().unwrap().len(), 9);
         assert_eq!(call["end"], "caller_hung_up");
         assert_eq!(call["expected"], is_expected);
@@ -365,4 +372,33 @@ async fn faults_are_listed_suggested_and_made() {
     assert!(outcome.stderr.contains("--seed "), "{outcome:?}");
     let events = only_call(&serve).await;
     assert_eq!(events.last().unwrap()["data"]["end_reason"], "disconnected");
+}
+
+#[tokio::test]
+async fn a_call_that_is_known_to_the_emulated_twilio_is_hung_up_by_the_gateway() {
+    let emulated = Emulated::start(&[]).await;
+    let serve = emulated.serve().toml(DIAL).start().await;
+    let voice = serve.http("/voice");
+    let say = "one two three four five six seven eight nine ten ".repeat(10);
+    let calling = emulated.command(["call", &voice, "--say", &say, "--json"]);
+    let hanging_up = async {
+        let calls = async {
+            loop {
+                let (_, page) = get(&serve, "/api/v1/calls?status=live").await;
+                match page["items"][0]["call_sid"].as_str() {
+                    Some(call_sid) => return call_sid.to_owned(),
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let call_sid = soon("a live call", calls).await;
+        event(&serve, &call_sid, "transcript.final").await;
+        let path = format!("/calls/{call_sid}/hangup");
+        assert_eq!(order(&serve, &path, &json!({})).await, (202, json!({})));
+        ended(&serve, &call_sid).await
+    };
+    let (outcome, events) = tokio::join!(calling.run(), hanging_up);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(objects(&outcome)[0]["end"], "hung_up");
+    assert_eq!(events.last().unwrap()["data"]["end_reason"], "hangup");
 }

@@ -145,6 +145,55 @@ async fn a_configuration_that_is_wrong_is_told_with_its_lines() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_known_has_its_own_lines_and_fails_nothing() {
+    let outcome = sidetone(["check", "--insecure"])
+        .env("DEEPGRAM_API_KEY", "key")
+        .env("DEEPGRAM_URL", "ws://127.0.0.1:9")
+        .env("SIDETONE_LISTEN", "127.0.0.1:0")
+        .env("SIDETONE_PUBLIC_URL", "http://voice.invalid")
+        .env("TWILIO_AUTH_TOKENS", "hush")
+        .file("sidetone.toml", "[retention]\ndays = 3\n")
+        .run()
+        .await;
+    let warned: Vec<&str> = outcome
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("warn  configuration"))
+        .collect();
+    assert_eq!(warned.len(), 3, "{outcome:?}");
+    for (line, told) in warned.iter().zip([
+        "server.public_url: http://voice.invalid/ is not https",
+        "retention is not part of this version",
+        "did you mean `TWILIO_AUTH_TOKEN`?",
+    ]) {
+        assert!(line.contains(told), "{told}: {outcome:?}");
+    }
+    assert!(
+        outcome.stdout.contains("ok    configuration"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_twilios_is_told_with_the_setting_that_names_it() {
+    let serve = serve().start().await;
+    let outcome = sidetone(["check"])
+        .env("DEEPGRAM_API_KEY", "key")
+        .env("DEEPGRAM_URL", "ws://127.0.0.1:9")
+        .env("SIDETONE_LISTEN", "127.0.0.1:0")
+        .env("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001")
+        .env("TWILIO_AUTH_TOKEN", "token")
+        .env("TWILIO_API_URL", &serve.http(""))
+        .run()
+        .await;
+    check_failed(
+        &outcome,
+        "twilio account",
+        &["404", "-> look at TWILIO_API_URL"],
+    );
+}
+
+#[tokio::test]
 async fn a_public_gateway_without_an_auth_token_is_a_fault_unless_it_is_meant() {
     let command = |args: &[&str]| {
         sidetone(args.iter().copied())

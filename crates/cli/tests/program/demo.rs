@@ -39,6 +39,27 @@ async fn the_demonstration_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn words_that_cannot_be_heard_are_counted_as_lost_and_told_to_lie_in_a_gap() {
+    // The only connection tells nothing from its second second on, and no other is ever made.
+    let faults = [
+        "--fault",
+        "drop:after_ms=2000",
+        "--fault",
+        "refuse:status=402,skip=1,times=all",
+    ];
+    let outcome = sidetone(["demo", "--short", "--json"].into_iter().chain(faults));
+    let outcome = outcome.run().await;
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let words = &summary["words"];
+    assert!(words["lost"].as_u64().unwrap() > 0, "{summary}");
+    assert_eq!(words["lost_in_gaps"], words["lost"], "{summary}");
+    assert_eq!(words["doubled"], 0, "{summary}");
+    assert!(summary["gaps"]["count"].as_u64().unwrap() > 0, "{summary}");
+    assert!(summary["disconnections"].as_u64().unwrap() > 0, "{summary}");
+}
+
+#[tokio::test]
 async fn the_demonstration_of_many_calls_shows_one_and_counts_all() {
     let outcome = sidetone(["demo", "--short", "--calls", "5"]).run().await;
     assert_eq!(outcome.code, Some(0), "{outcome:?}");

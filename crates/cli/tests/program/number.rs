@@ -89,6 +89,8 @@ async fn a_token_that_is_refused_is_told_in_twilios_words() {
     let command = number(&emulated, &[NUMBER]).env("TWILIO_AUTH_TOKEN", "hush");
     let outcome = command.run().await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stderr.contains("20003"), "{outcome:?}");
+    for told in ["20003", " -> TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"] {
+        assert!(outcome.stderr.contains(told), "{told}: {outcome:?}");
+    }
     assert!(!outcome.stderr.contains("hush"), "{outcome:?}");
 }

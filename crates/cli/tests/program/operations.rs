@@ -259,6 +259,23 @@ async fn the_log_follows_a_call_and_closes_it_with_one_line() {
 }
 
 #[tokio::test]
+async fn the_log_says_when_nothing_is_answered_and_when_nothing_is_said() {
+    // It takes the connection and never says a word.
+    let scripted = Scripted::start().await;
+    let serve = serve().deepgram(&scripted.url).start().await;
+    let mut stream = Stream::start(&serve.ws("/twilio"), 1, 1, &["inbound"]).await;
+    let _silent = scripted.accept().await;
+    stream.sound(60).await;
+    for told in ["10 s of speech without a result.", "No audio for 5 s."] {
+        let line = serve.stderr.wait_for(told).await;
+        assert!(
+            line.contains("INFO") && line.contains(&call_sid(1)),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_first_signal_lets_live_calls_end_by_themselves() {
     let emulator = emulated().await;
     let mut serve = serve().deepgram(emulator.url()).start().await;

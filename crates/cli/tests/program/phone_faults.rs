@@ -87,6 +87,7 @@ const CASES: &[Case] = &[
     case("broken-counters", "stop"),
     case("undocumented-fields", "stop"),
     case("late-handshake:ms=1500", "stop"),
+    case("late-start", "stop"),
     case("parallel-forks", "stop"),
     case("stop-without-close", "stop"),
     case("stop-without-close:after_ms=2500", "stop").cut_short(),
@@ -99,6 +100,7 @@ const CASES: &[Case] = &[
     case("half-open:after_ms=2500", "idle_timeout")
         .untold()
         .cut_short(),
+    case("stream-error:ms=3000,after_ms=2500", "stop").cut_short(),
     case("stopped-first", "stop"),
     case("completed-first", "stop"),
     case("answered-first", "stop"),
@@ -140,7 +142,14 @@ fn check_words(fault: &str, report: &Report, events: &[Value]) {
     for (party, track) in [(Party::Caller, "inbound"), (Party::Callee, "outbound")] {
         let spoken = spoken(report, party);
         let said: Vec<&str> = spoken.iter().map(|(word, _)| word.as_str()).collect();
-        assert_eq!(words(events, track), said, "{fault}: {track}");
+        // What the phone could not send in time, and what the gateway filled in.
+        let audio = &events.last().unwrap()["data"]["audio"];
+        let streams = &report.streams;
+        assert_eq!(
+            words(events, track),
+            said,
+            "{fault}: {track}: {audio} {streams:?}"
+        );
         let heard_ms = of_type(events, "transcript.final")
             .into_iter()
             .filter(|event| event["data"]["track"] == track)

@@ -143,6 +143,30 @@ async fn what_is_signed_for_the_public_url_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_body_of_json_is_signed_by_its_hash() {
+    let serve = public().start().await;
+    let body = r#"{"CallSid":"CA00000000000000000000000000000001"}"#;
+    let signed_url = signature::url_with_body_hash(&public_url("/voice"), body.as_bytes());
+    let signature = signature::sign(TOKEN, &signed_url, &[("", ""); 0]);
+    let target = signed_url.strip_prefix(PUBLIC).unwrap();
+    let post = async |body: &'static str| {
+        let posting = reqwest::Client::new()
+            .post(serve.http(target))
+            .header("content-type", "application/json")
+            .header("x-twilio-signature", &signature)
+            .body(body)
+            .send();
+        soon("an answer", posting).await.unwrap().status().as_u16()
+    };
+    // Believed, and then not what a voice webhook is.
+    assert_eq!(post(body).await, 400);
+    assert_eq!(
+        post(r#"{"CallSid":"CA00000000000000000000000000000002"}"#).await,
+        403
+    );
+}
+
+#[tokio::test]
 async fn the_path_of_the_public_url_is_signed_in_front_of_ours() {
     let serve = public()
         .env("SIDETONE_PUBLIC_URL", format!("{PUBLIC}/calls/"))

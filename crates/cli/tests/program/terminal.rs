@@ -166,9 +166,11 @@ async fn each_setting_is_printed_with_its_origin_and_no_secret() {
         )
         .run()
         .await;
-    assert_eq!(
-        (outcome.code, outcome.stderr.as_str()),
-        (Some(0), ""),
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let told: Vec<&str> = outcome.stderr.lines().collect();
+    assert_eq!(told.len(), 1, "{outcome:?}");
+    assert!(
+        told[0].contains("webhooks is not part of this version"),
         "{outcome:?}"
     );
     has_line(&outcome, "limits.max_calls = ", "--set limits.max_calls");
@@ -183,6 +185,75 @@ async fn each_setting_is_printed_with_its_origin_and_no_secret() {
     has_line(&outcome, "webhooks.secret = ", "sidetone.toml:5");
     has_line(&outcome, "limits.start_timeout_secs = 10 ", "default");
     assert!(!outcome.stdout.contains("hush"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_wrong_is_printed_with_what_is_wrong() {
+    let outcome = sidetone(["serve", "--print-config"])
+        .env("SIDETONE_LISTEN", "here")
+        .file("sidetone.toml", "[limits]\nmax_call = 3\nreplay_rate = 2\n")
+        .run()
+        .await;
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    has_line(&outcome, "limits.replay_rate = 2 ", "sidetone.toml:3");
+    has_line(&outcome, "limits.max_calls = 1000 ", "default");
+    has_line(&outcome, "deepgram.api_key ", "not set (DEEPGRAM_API_KEY)");
+    for wrong in [
+        "sidetone.toml:2: limits.max_call: unknown key",
+        "environment SIDETONE_LISTEN: server.listen: `here` does not fit",
+    ] {
+        assert!(outcome.stderr.contains(wrong), "{wrong} in {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_variable_is_told_with_the_name_that_was_meant() {
+    let run = async |name: &str, dot_env: &str| {
+        let outcome = sidetone(["serve"])
+            .env("DEEPGRAM_API_KEY", "k")
+            .env(name, "127.0.0.1:0")
+            .file(".env", dot_env)
+            .run()
+            .await;
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(2), ""),
+            "{outcome:?}"
+        );
+        outcome.stderr
+    };
+    let environment = run("SIDETONE_LISTN", "").await;
+    let meant = "environment SIDETONE_LISTN: unknown name; did you mean `SIDETONE_LISTEN`?";
+    assert!(environment.contains(meant), "{environment}");
+    let dot_env = run("UNUSED", "# mine\nSIDETONE_COLOUR=red\n").await;
+    assert!(
+        dot_env.contains(".env:2: SIDETONE_COLOUR: unknown name"),
+        "{dot_env}"
+    );
+    // The environment is everybody's: Kubernetes names a service's address so.
+    let serve = serve()
+        .env("SIDETONE_SERVICE_HOST", "10.0.0.1")
+        .start()
+        .await;
+    serve.stderr.wait_for("SIDETONE_SERVICE_HOST").await;
+}
+
+#[tokio::test]
+async fn a_part_that_this_version_does_not_have_is_told_at_the_start() {
+    let toml = "[profiles.desk.agent]\ngreeting = 'Hello!'\n[profiles.desk.listen]\n\
+                [recording]\nenabled = true\n";
+    let serve = serve().toml(toml).start().await;
+    for told in [
+        "profiles.desk.agent is not part of this version: nobody speaks on its calls, which are \
+         only transcribed",
+        "recording is not part of this version: nothing is recorded",
+    ] {
+        let line = serve.stderr.wait_for(told).await;
+        assert!(
+            line.contains("WARN") && line.contains("sidetone.toml:"),
+            "{line}"
+        );
+    }
 }
 
 #[tokio::test]
