@@ -76,8 +76,9 @@ impl Interleaver {
 
     /// Adds audio of `channel` whose first sample stands at call time `at`.
     ///
-    /// Blocks that must leave now so that memory stays bounded are appended to `out`: the other
-    /// channel is then padded. An empty payload changes nothing.
+    /// Blocks that must leave now so that memory stays bounded are appended to `out`, as by a
+    /// [`drain`](Self::drain); the other channel is padded only when that makes no room. An empty
+    /// payload changes nothing.
     ///
     /// # Panics
     ///
@@ -85,6 +86,11 @@ impl Interleaver {
     pub fn push(&mut self, channel: usize, at: u64, payload: &[u8], out: &mut Vec<Block>) {
         let mut at = at;
         for piece in payload.chunks(Pending::MAX_BYTES) {
+            // Frames that come in a burst lie a little apart on the channels: to pad one up to the
+            // other would cut through a word.
+            if !self.channels[channel].pending.has_room(piece) {
+                self.drain(out);
+            }
             if !self.channels[channel].pending.has_room(piece) {
                 self.channels
                     .iter_mut()

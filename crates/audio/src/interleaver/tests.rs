@@ -89,6 +89,18 @@ impl Heard {
 }
 
 #[test]
+fn a_long_burst_on_both_channels_is_not_padded_in_its_middle() {
+    let mut heard = Heard::stereo();
+    // Five seconds at once, one channel 1 ms behind the other.
+    for at in (0..5 * SECOND).step_by(160) {
+        heard.push(0, at, &[1; 160]).push(1, at + 8, &[2; 160]);
+    }
+    heard.finish();
+    assert_eq!(heard.runs(0), [(1, 40_000), (0xFF, 8)]);
+    assert_eq!(heard.runs(1), [(0xFF, 8), (2, 40_000)]);
+}
+
+#[test]
 fn nothing_comes_of_nothing() {
     let mut heard = Heard::stereo();
     heard.push(0, 77, &[]).drain().finish();

@@ -76,9 +76,10 @@ impl Case {
 const CASES: &[Case] = &[
     case("silent-gap:ms=1500", "stop").cut_short(),
     case("burst:frames=75", "stop"),
+    case("burst:frames=140", "stop"),
     case("silence-suppression", "stop"),
     case("odd-frames", "stop"),
-    case("odd-frames:bytes=1", "stop"),
+    case("odd-frames:bytes=7", "stop"),
     case("odd-frames:bytes=320", "stop"),
     case("odd-frames:bytes=999", "stop"),
     case("wobbling-timestamps", "stop"),
@@ -222,7 +223,7 @@ async fn whatever_the_phone_does_each_word_that_left_it_is_heard_once() {
                 assert_eq!(events[0]["type"], "call.started");
             }
             "parallel-forks" => assert_eq!(report.streams.len(), 2),
-            "odd-frames:bytes=1" => {
+            "odd-frames:bytes=7" => {
                 let frames = &events.last().unwrap()["data"]["audio"]["inbound"]["frames"];
                 assert!(frames.as_u64().unwrap() > 10_000, "{frames}");
             }

@@ -10,6 +10,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use sidetone_twilio::signature;
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -96,7 +97,9 @@ impl Socket {
     /// so slowly that the message was thrown away. What is lost with the connection is told by
     /// [`poll_receive`](Self::poll_receive).
     pub(super) fn offer(&mut self, text: &str) -> bool {
-        let ready = poll_fn(|context| self.0.poll_ready_unpin(context)).now_or_never();
+        // Whatever tokio grants a task at a time: only the server is to be waited for.
+        let ready = unconstrained(poll_fn(|context| self.0.poll_ready_unpin(context)));
+        let ready = ready.now_or_never();
         matches!(ready, Some(Ok(()))) && self.0.start_send_unpin(Message::text(text)).is_ok()
     }
 
@@ -104,7 +107,7 @@ impl Socket {
     pub(super) fn flush(&mut self) {
         // A failure shows when the socket is read, and what is left is tried again with the
         // next frame.
-        drop(self.0.flush().now_or_never());
+        drop(unconstrained(self.0.flush()).now_or_never());
     }
 
     pub(super) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Received> {
