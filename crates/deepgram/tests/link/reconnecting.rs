@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use sidetone_audio::{Audio, Block, ulaw};
 use sidetone_deepgram::listen::link::{Event, Input, Output, Recovered};
 use sidetone_deepgram::listen::message::Close;
 
-use crate::rig::{Rig, audio_len, config, events, final_of, interim_of, messages, ms, samples};
+use crate::rig::{
+    LOUD, Rig, audio_len, config, events, final_of, interim_of, messages, ms, samples,
+};
 
 /// Lets time pass until another connection is asked for; gives how long that took.
 fn wait_for_connect(rig: &mut Rig) -> Duration {
@@ -365,6 +368,57 @@ fn dropped_silence_is_no_gap() {
         matches!(events(&outputs)[..], [Event::Connected { .. }]),
         "{outputs:?}"
     );
+}
+
+/// A block may hold the end of what was heard, a pause, and the beginning of what is still to come.
+#[test]
+fn a_pause_between_two_sounds_of_one_block_is_no_gap() {
+    let mut rig = Rig::new(config(1));
+    let stretches = [(LOUD, 100), (ulaw::SILENCE, 800), (LOUD, 300)];
+    let codes = stretches.map(|(code, length_ms)| vec![code; samples(length_ms) as usize]);
+    rig.give(Input::Audio(Block {
+        samples: samples(1_200) as u32,
+        audio: Audio::Samples(codes.concat().into()),
+    }));
+    // Each connection lives for one message of 250 ms, and only the first one tells anything.
+    rig.give_opened();
+    rig.give_text(&final_of((0.0, 0.15), &[("No", 0.0, 0.1)]));
+    for _ in 1..=5 {
+        rig.give_closed(None, "reset");
+        wait_for_connect(&mut rig);
+        assert_eq!(audio_len(&rig.give_opened()), samples(250));
+    }
+    rig.give_closed(None, "reset");
+    wait_for_connect(&mut rig);
+    // Nothing is sent again, so this one begins in the pause, with no sound left behind.
+    let outputs = rig.give_opened();
+    let events = events(&outputs);
+    assert!(
+        matches!(events[..], [Event::Connected { .. }]),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_gap_begins_with_its_first_sound_whatever_was_lost_before() {
+    let mut small = config(1);
+    small.replay_window = Duration::from_secs(2);
+    let mut rig = Rig::new(small);
+    for said_at in [0, 6_600] {
+        rig.give_silence(3_000);
+        rig.give_sound(600);
+        rig.give_silence(3_000);
+        let gap = Event::Gap {
+            channel: 0,
+            at: samples(said_at + 3_000),
+            duration: samples(600),
+        };
+        let outputs = rig.give_opened();
+        assert_eq!(events(&outputs)[1..], [&gap]);
+        rig.wait(ms(3_000));
+        rig.give_closed(None, "reset");
+        wait_for_connect(&mut rig);
+    }
 }
 
 #[test]

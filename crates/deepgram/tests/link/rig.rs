@@ -10,7 +10,7 @@ use sidetone_deepgram::listen::message::{
 };
 
 /// A code that is not silence.
-const LOUD: u8 = 0x20;
+pub(crate) const LOUD: u8 = 0x20;
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

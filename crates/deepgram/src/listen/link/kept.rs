@@ -91,7 +91,8 @@ impl Kept {
     pub(super) fn drop_before(&mut self, position: u64) {
         while let Some(oldest) = self.pieces.pop_front_if(|oldest| oldest.end() <= position) {
             for (channel, dropped) in self.dropped.iter_mut().enumerate() {
-                *dropped = join(dropped.take(), oldest.loud(channel, self.channels));
+                let loud = oldest.loud(channel, self.channels, &(0..position));
+                *dropped = join(dropped.take(), loud);
             }
         }
         if let Some(oldest) = self.pieces.front_mut()
@@ -105,6 +106,11 @@ impl Kept {
         }
     }
 
+    /// Forgets where dropped audio was loud, once its loss was told.
+    pub(super) fn forget_dropped(&mut self) {
+        self.dropped.fill(None);
+    }
+
     /// From the first to the last sound of `channel` within `range`, dropped audio included.
     pub(super) fn loud(&self, channel: usize, range: &Range<u64>) -> Option<Range<u64>> {
         let dropped = self.dropped.get(channel).cloned().flatten();
@@ -115,7 +121,7 @@ impl Kept {
         self.pieces
             .range(first..)
             .take_while(|piece| piece.start < range.end)
-            .filter_map(|piece| overlap(&piece.loud(channel, self.channels)?, range))
+            .filter_map(|piece| piece.loud(channel, self.channels, range))
             .fold(dropped, |all, span| join(all, Some(span)))
     }
 
@@ -144,15 +150,19 @@ impl Piece {
         self.start + self.samples
     }
 
-    /// From the first to the last sample of `channel` that is not digital silence.
-    fn loud(&self, channel: usize, channels: usize) -> Option<Range<u64>> {
+    /// From the first to the last sample of `channel` within `range` that is not digital silence.
+    fn loud(&self, channel: usize, channels: usize, range: &Range<u64>) -> Option<Range<u64>> {
         let Audio::Samples(bytes) = &self.audio else {
             return None;
         };
-        let samples = || bytes.iter().skip(channel).step_by(channels);
-        let first = samples().position(|&code| !ulaw::is_silence(code))?;
-        let last = samples().rposition(|&code| !ulaw::is_silence(code))?;
-        Some(self.start + first as u64..self.start + last as u64 + 1)
+        let codes = bytes.iter().skip(channel).step_by(channels);
+        let mut sounds = (self.start..range.end)
+            .zip(codes)
+            .filter(|(at, code)| range.contains(at) && !ulaw::is_silence(**code))
+            .map(|(at, _)| at);
+        let first = sounds.next()?;
+        let last = sounds.last().unwrap_or(first);
+        Some(first..last + 1)
     }
 }
 

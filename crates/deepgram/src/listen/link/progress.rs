@@ -66,6 +66,7 @@ impl Progress {
         let replayed = sent_before.min(self.replay_budget());
         let position = resume + (sent_before - replayed);
         let lost = self.unheard(position);
+        self.kept.forget_dropped();
         for hearing in &mut self.hearing {
             hearing.begin(position);
         }

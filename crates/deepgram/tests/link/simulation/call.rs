@@ -508,8 +508,7 @@ impl Line {
                     "the last words are given up too early"
                 );
                 self.gaps += 1;
-                let is_last = !self.conduct.is_opening();
-                self.judges[channel].gap(at..at + duration, is_last);
+                self.judges[channel].gap(at..at + duration);
             }
             Event::Finished => {
                 self.trace(|| "finished".to_owned());
