@@ -29,6 +29,7 @@
 
 mod interleaver;
 pub mod playout;
+pub mod time;
 mod timeline;
 pub mod ulaw;
 pub mod wav;

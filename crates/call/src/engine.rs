@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sidetone_audio::time::samples;
 use sidetone_audio::{Gap, GapReason, Track};
 use sidetone_deepgram::listen::link;
 
@@ -24,7 +25,7 @@ mod setup;
 mod speaking;
 mod stream;
 
-use clock::{Clock, ms, samples, to_ms};
+use clock::{Clock, ms, to_ms};
 use lane::Lane;
 use latency::Latencies;
 use leg::{Leg, LegLife};

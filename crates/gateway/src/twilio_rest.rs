@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Client;
-use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use sidetone_twilio::rest::{
@@ -20,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config;
 use crate::outbound::{self, BodyError, cause};
+use crate::random_u64;
 
 /// From the request to the end of its answer, further tries included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -375,10 +375,8 @@ impl TwilioRest {
 
 /// Between half of a pause and all of it, so that those who wait do not all come back at once.
 fn jittered(pause: Duration) -> Duration {
-    let mut random = [0];
-    let filled = SystemRandom::new().fill(&mut random);
-    filled.expect("the system has randomness");
-    pause.mul_f64(0.5 + f64::from(random[0]) / 512.0)
+    let [random, ..] = random_u64().to_le_bytes();
+    pause.mul_f64(0.5 + f64::from(random) / 512.0)
 }
 
 impl fmt::Debug for TwilioRest {

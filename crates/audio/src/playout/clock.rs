@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::SAMPLES_PER_MS;
+use crate::time::{duration, samples};
 
 /// The playout clock. Positions count the samples that were ever sent.
 ///
@@ -197,15 +198,4 @@ impl Clock {
             self.late = Some(late);
         }
     }
-}
-
-/// A length of time in samples, rounded down.
-fn samples(duration: Duration) -> u64 {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / SAMPLES_PER_MS);
-    micros.saturating_mul(SAMPLES_PER_MS) / 1_000
-}
-
-/// A number of samples as a length of time.
-const fn duration(samples: u64) -> Duration {
-    Duration::from_micros(samples.saturating_mul(1_000 / SAMPLES_PER_MS))
 }

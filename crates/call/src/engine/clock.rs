@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sidetone_audio::SAMPLES_PER_MS;
+use sidetone_audio::time::samples;
 
 /// Where call time stands by the clock on the wall of the call.
 ///
@@ -35,17 +36,6 @@ impl Clock {
     }
 }
 
-/// A length of audio in samples, rounded down.
-pub(super) fn samples(duration: Duration) -> u64 {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / SAMPLES_PER_MS);
-    micros.saturating_mul(SAMPLES_PER_MS) / 1_000
-}
-
-/// A number of samples as a length of time.
-pub(super) const fn duration(samples: u64) -> Duration {
-    Duration::from_micros(samples.saturating_mul(1_000 / SAMPLES_PER_MS))
-}
-
 /// A length of time in milliseconds, rounded down.
 pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -67,13 +57,5 @@ mod tests {
             [6_070, 6_070, 6_070, 6_071]
         );
         assert_eq!(to_ms(u64::MAX), u64::MAX / SAMPLES_PER_MS);
-    }
-
-    #[test]
-    fn samples_and_durations_are_each_others_inverse() {
-        for count in [0, 1, 7, 160, 48_559, 8_000 * 86_400] {
-            assert_eq!(samples(duration(count)), count);
-        }
-        assert_eq!(samples(Duration::from_secs_f64(6.069_9)), 48_559);
     }
 }

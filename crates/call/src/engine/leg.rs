@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use sidetone_audio::time::{duration, samples};
 use sidetone_audio::{Block, Interleaver, Track};
 use sidetone_deepgram::listen::link::{self, Input, ListenLink};
 use sidetone_deepgram::listen::times::map_times;
 
-use super::clock::{duration, samples, to_ms};
+use super::clock::to_ms;
 use super::{LinkKey, ProviderText};
 use crate::event::{ProviderState, Transcript, Word};
 

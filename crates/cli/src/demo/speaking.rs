@@ -1,5 +1,6 @@
 //! `demo --speak`: a call that is greeted, told something, and silenced half-way.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -157,7 +158,7 @@ impl Api {
 struct Events {
     handle: Arc<CallHandle>,
     cursor: Cursor,
-    waiting: Vec<EventData>,
+    waiting: VecDeque<EventData>,
 }
 
 impl Events {
@@ -177,17 +178,16 @@ impl Events {
         Ok(Self {
             handle: handle?,
             cursor: Cursor::default(),
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
         })
     }
 
     /// What the next speech that is settled came to.
     async fn settled(&mut self) -> anyhow::Result<Speak> {
         self.until("what was said to be heard", |event| match event {
-            EventData::SpeakFinished(speak) | EventData::SpeakInterrupted(speak) => {
-                Some(speak.clone())
-            }
-            EventData::SpeakFailed(speak) => Some(speak.clone()),
+            EventData::SpeakFinished(speak)
+            | EventData::SpeakInterrupted(speak)
+            | EventData::SpeakFailed(speak) => Some(speak.clone()),
             _ => None,
         })
         .await
@@ -231,7 +231,10 @@ impl Events {
 
     async fn next(&mut self) -> anyhow::Result<EventData> {
         let mut changed = self.handle.changed();
-        while self.waiting.is_empty() {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Ok(event);
+            }
             match self.handle.read(&mut self.cursor, 100) {
                 Read::Items { items, .. } => {
                     let events = items.into_iter().filter_map(|item| match item {
@@ -244,7 +247,6 @@ impl Events {
                 Read::Behind { .. } | Read::Ended => bail!("the call has ended"),
             }
         }
-        Ok(self.waiting.remove(0))
     }
 }
 

@@ -1,11 +1,9 @@
 //! Status callbacks: what they end, what they tell, and when they are not believed.
 
-use sidetone_twilio::signature;
-
 use crate::deepgram::Recorder;
 use crate::requests::{call_status, stream_status};
 use crate::serve::serve;
-use crate::twilio::{Socket, Stream, call_sid};
+use crate::twilio::{Stream, TOKEN, call_sid};
 use crate::watching::{call_until, end_reason, event, rejected_for};
 use crate::web::{ended, events, get, types};
 
@@ -39,7 +37,6 @@ async fn a_callback_that_a_stream_stopped_ends_it_and_completed_ends_the_call() 
 
 #[tokio::test]
 async fn audio_that_arrived_before_the_callback_that_its_stream_stopped_is_heard() {
-    const TOKEN: &str = "12345678901234567890123456789012";
     const FRAMES: u64 = 1_500;
     let recorder = Recorder::start().await;
     let serve = serve()
@@ -47,10 +44,7 @@ async fn audio_that_arrived_before_the_callback_that_its_stream_stopped_is_heard
         .env("TWILIO_AUTH_TOKEN", TOKEN)
         .start()
         .await;
-    let url = serve.ws("/twilio");
-    let signed = signature::sign(TOKEN, &url, &[("", ""); 0]);
-    let socket = Socket::connect(&url, &[("x-twilio-signature", &signed)]).await;
-    let mut stream = Stream::on(socket.unwrap(), 1).await;
+    let mut stream = Stream::signed(&serve.ws("/twilio"), 1).await;
     stream.say_start(1, &["inbound"], "{}").await;
     event(&serve, &call_sid(1), "call.started").await;
     stream.sound(FRAMES).await;

@@ -12,6 +12,7 @@ use crate::deepgram::emulated;
 use crate::emulated::Emulated;
 use crate::ordering::order;
 use crate::serve::{Serve, serve, soon};
+use crate::twilio::TOKEN;
 use crate::watching::event;
 use crate::web::{ended, get, words};
 
@@ -253,8 +254,6 @@ async fn keys_are_pressed_on_a_stream_of_the_inbound_track() {
         .collect();
     assert_eq!(digits, ["4", "2", "#"]);
 }
-
-const TOKEN: &str = "12345678901234567890123456789012";
 
 #[tokio::test]
 async fn calls_are_signed_by_what_the_configuration_says_wherever_it_says_it() {

@@ -1,12 +1,10 @@
 //! Ordering something of the API: what acts on calls.
 
 use serde_json::{Value, json};
-use sidetone_twilio::signature;
 
 use crate::requests::{self, Answer, FROM, TO};
-use crate::rest::TOKEN;
 use crate::serve::{Serve, soon};
-use crate::twilio::{ACCOUNT, Socket, Stream, call_sid};
+use crate::twilio::{ACCOUNT, Stream, TOKEN, call_sid};
 
 /// POSTs JSON to a path of the API, or nothing for null: status and body.
 pub(crate) async fn order(serve: &Serve, path: &str, body: &Value) -> (u16, Value) {
@@ -104,10 +102,7 @@ pub(crate) async fn stream(
             (name.to_owned(), Value::from(value))
         })
         .collect();
-    let url = serve.ws("/twilio");
-    let signed = signature::sign(TOKEN, &url, &[("", ""); 0]);
-    let socket = Socket::connect(&url, &[("x-twilio-signature", &signed)]).await;
-    let mut stream = Stream::on(socket.unwrap(), stream).await;
+    let mut stream = Stream::signed(&serve.ws("/twilio"), stream).await;
     let parameters = Value::from(parameters).to_string();
     stream.say_start(call, tracks, &parameters).await;
     stream

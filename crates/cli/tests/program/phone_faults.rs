@@ -9,10 +9,8 @@ use sidetone_simulator::phone::{self, Fault, Options, Party, Report, Turn};
 
 use crate::deepgram::emulated;
 use crate::serve::{Serve, serve};
-use crate::twilio::call_sid;
+use crate::twilio::{TOKEN, call_sid};
 use crate::web::{ended, words};
-
-const TOKEN: &str = "12345678901234567890123456789012";
 
 const PROFILE: &str =
     "[profiles.default.listen]\n[profiles.default.dial]\nnumber = '+15551230002'\n";

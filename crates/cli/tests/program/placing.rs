@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::deepgram::Recorder;
 use crate::ordering::{accepted, order, outbound, refused, stream};
 use crate::requests::{FROM, TO};
-use crate::rest::{Rest, TOKEN, call};
+use crate::rest::{Rest, call};
 use crate::serve::{Serve, soon};
-use crate::twilio::{ACCOUNT, call_sid};
+use crate::twilio::{ACCOUNT, TOKEN, call_sid};
 use crate::watching::{call_until, metric};
 use crate::web::{ended, events, get, types};
 

@@ -10,9 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::serve::{Builder, soon};
-use crate::twilio::{ACCOUNT, call_sid, stream_sid};
-
-pub(crate) const TOKEN: &str = "12345678901234567890123456789012";
+use crate::twilio::{ACCOUNT, TOKEN, call_sid, stream_sid};
 
 /// A request it got.
 #[derive(Clone, Debug)]

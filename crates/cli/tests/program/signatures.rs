@@ -7,11 +7,10 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::deepgram::{Recorder, emulated};
 use crate::requests::{call_status, stream_status, to, voice};
 use crate::serve::{Builder, Serve, serve, soon};
-use crate::twilio::{Socket, Stream, call_sid};
+use crate::twilio::{Socket, Stream, TOKEN, call_sid};
 use crate::watching::rejected_for;
 use crate::web::{ended, get, words};
 
-const TOKEN: &str = "12345678901234567890123456789012";
 const PUBLIC: &str = "https://voice.example.com";
 
 /// One that is public, so that only signatures count; its own machine may still look.
@@ -359,12 +358,7 @@ async fn a_callback_is_believed_only_with_a_signature_once_there_is_a_token() {
         .env("TWILIO_AUTH_TOKEN", TOKEN)
         .start()
         .await;
-    let ws = serve.ws("/twilio");
-    let signature = signature::sign(TOKEN, &ws, &[("", ""); 0]);
-    let socket = Socket::connect(&ws, &[("x-twilio-signature", &signature)])
-        .await
-        .unwrap();
-    let mut stream = Stream::on(socket, 1).await;
+    let mut stream = Stream::signed(&serve.ws("/twilio"), 1).await;
     stream.say_start(1, &["inbound"], "{}").await;
     stream.play("inbound", 57, &[7; 480]).await;
     crate::watching::event(&serve, &call_sid(1), "call.started").await;

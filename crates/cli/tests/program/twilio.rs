@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use sidetone_twilio::signature;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -12,6 +13,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::serve::soon;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
+
+/// The account's auth token, where a test sets one.
+pub(crate) const TOKEN: &str = "12345678901234567890123456789012";
 
 pub(crate) fn call_sid(n: u32) -> String {
     format!("CA{n:032x}")
@@ -88,6 +92,13 @@ impl Stream {
     /// Connects and says `connected`.
     pub(crate) async fn connected(url: &str, stream: u32) -> Self {
         Self::on(Socket::connect(url, &[]).await.unwrap(), stream).await
+    }
+
+    /// The same with a handshake that is signed with [`TOKEN`].
+    pub(crate) async fn signed(url: &str, stream: u32) -> Self {
+        let signature = signature::sign(TOKEN, url, &[("", ""); 0]);
+        let socket = Socket::connect(url, &[("x-twilio-signature", &signature)]).await;
+        Self::on(socket.unwrap(), stream).await
     }
 
     /// Says `connected` on a socket that is open.

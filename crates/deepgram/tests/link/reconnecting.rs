@@ -122,15 +122,22 @@ fn words_already_final_are_taken_out_of_messages_and_their_times_are_shifted() {
     );
 }
 
-#[test]
-fn a_word_repeated_by_the_speaker_is_not_taken_out() {
+/// A link that heard one word as the last of its first two seconds, lost its connection, and has
+/// sent two seconds on the next.
+fn reconnected_after(word: (&str, f64, f64)) -> Rig {
     let mut rig = Rig::open();
     rig.talk(3_000);
-    rig.give_text(&final_of((0.0, 2.0), &[("No", 1.5, 1.9)]));
+    rig.give_text(&final_of((0.0, 2.0), &[word]));
     rig.give_closed(None, "reset");
     wait_for_connect(&mut rig);
     rig.give_opened();
     rig.wait(ms(2_000));
+    rig
+}
+
+#[test]
+fn a_word_repeated_by_the_speaker_is_not_taken_out() {
+    let mut rig = reconnected_after(("No", 1.5, 1.9));
     let heard = rig.give_text(&final_of((0.0, 1.3), &[("no", 0.25, 0.65)]));
     let [Event::Transcript(transcript)] = events(&heard)[..] else {
         panic!("{heard:?}")
@@ -141,14 +148,8 @@ fn a_word_repeated_by_the_speaker_is_not_taken_out() {
 /// Windows end in hundredths of a second, so one may end a little before its last word.
 #[test]
 fn the_rest_of_a_word_that_outlasts_its_window_is_not_told_again() {
-    let mut rig = Rig::open();
-    rig.talk(3_000);
-    rig.give_text(&final_of((0.0, 2.0), &[("No", 1.5, 1.9)]));
-    rig.give_closed(None, "reset");
-    wait_for_connect(&mut rig);
     // From 1.7 s on: the word ends at 2.008 s, and its times are told 100 ms late.
-    rig.give_opened();
-    rig.wait(ms(2_000));
+    let mut rig = reconnected_after(("No", 1.5, 1.9));
     let heard = rig.give_text(&final_of((0.0, 1.3), &[("no", 0.2, 0.408)]));
     assert!(
         matches!(events(&heard)[..], [Event::EmptyFinal { .. }]),
@@ -481,14 +482,8 @@ fn replay_is_limited_to_a_budget() {
 
 #[test]
 fn the_rest_of_a_number_that_is_written_in_one_is_not_told_again() {
-    let mut rig = Rig::open();
-    rig.talk(3_000);
-    rig.give_text(&final_of((0.0, 2.0), &[("49", 1.4, 1.98)]));
-    rig.give_closed(None, "reset");
-    wait_for_connect(&mut rig);
     // From 1.7 s on: the last digit, heard late, and another one that is said now.
-    rig.give_opened();
-    rig.wait(ms(2_000));
+    let mut rig = reconnected_after(("49", 1.4, 1.98));
     let again = final_of((0.0, 1.3), &[("9", 0.27, 0.38), ("9", 0.45, 0.8)]);
     let heard = rig.give_text(&again);
     let [Event::Transcript(transcript)] = events(&heard)[..] else {
