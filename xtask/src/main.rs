@@ -16,7 +16,7 @@ cargo xtask judges          of that, the official SDKs that judge Sidetone from 
 cargo xtask soak            what takes longer, all of:
 cargo xtask soak properties   every property with 20,000 cases
 cargo xtask soak schedules    a million simulated calls with a failing Deepgram
-cargo xtask soak fuzz         five minutes of fuzzing for each decoder
+cargo xtask soak fuzz         a minute of fuzzing for each decoder
 cargo xtask soak calls        demos in the release build: 1, 50 and 100 calls at once, and 100 cut off
 cargo xtask voice           renders the simulated speakers' recordings anew into fixtures/voice";
 

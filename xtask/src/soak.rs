@@ -64,7 +64,7 @@ fn schedules() -> anyhow::Result<()> {
 }
 
 fn fuzz() -> anyhow::Result<()> {
-    check::fuzz("300")
+    check::fuzz("60", None)
 }
 
 /// Calls in real time, every word of which is counted.

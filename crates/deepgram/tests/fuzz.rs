@@ -20,9 +20,7 @@ fn fuzzed_messages_of_deepgram() {
     check_text("listen-messages", |text| {
         if let Ok(message) = ServerMessage::parse(text) {
             let written = message.to_json();
-            let again = ServerMessage::parse(&written).unwrap().to_json();
-            // A long number is read to its last digit but one.
-            assert_eq!(without_digits(&again), without_digits(&written));
+            assert_eq!(ServerMessage::parse(&written).unwrap().to_json(), written);
         }
         // What the rewriter passes over it does not judge, such as half a surrogate pair.
         let is_json = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
@@ -30,10 +28,6 @@ fn fuzzed_messages_of_deepgram() {
             assert!(is_json(&mapped) || !is_json(text), "{mapped}");
         }
     });
-}
-
-fn without_digits(text: &str) -> String {
-    text.split(|c: char| c.is_ascii_digit()).collect()
 }
 
 #[test]
