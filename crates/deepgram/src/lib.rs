@@ -1,8 +1,9 @@
 //! Deepgram's side of the wire: live transcription messages both ways, its query parameters, and
-//! the listen link as a state machine; text to speech ([`speak`]).
+//! the listen link as a state machine; text to speech ([`speak`]); the voice agent ([`agent`]) with
+//! its messages, its settings and a link of its own.
 //!
 //! No sockets, no runtime, no clock: bytes and a time in, messages and deadlines out. What a
-//! program with sockets does with it is in [`listen::link`].
+//! program with sockets does with it is in [`listen::link`] and [`agent::link`].
 //!
 //! ```
 //! use sidetone_deepgram::listen::message::ServerMessage;
@@ -22,6 +23,7 @@
 
 #![warn(clippy::indexing_slicing)]
 
+pub mod agent;
 #[warn(clippy::arithmetic_side_effects)]
 pub mod error;
 pub mod listen;

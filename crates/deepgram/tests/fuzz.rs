@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sidetone_audio::{Audio, Block};
+use sidetone_deepgram::agent;
+use sidetone_deepgram::agent::link::AgentLink;
+use sidetone_deepgram::agent::settings::Settings;
 use sidetone_deepgram::error::{ErrorBody, words};
 use sidetone_deepgram::listen::link::{Config, Input, ListenLink};
 use sidetone_deepgram::listen::message::{ClientMessage, ServerMessage};
@@ -37,6 +40,126 @@ fn fuzzed_messages_to_deepgram() {
             assert_eq!(ClientMessage::parse(&message.to_json()).unwrap(), message);
         }
     });
+}
+
+#[test]
+fn fuzzed_messages_of_an_agent() {
+    use agent::message::ServerMessage;
+    check_text("agent-messages", |text| {
+        if let Ok(message) = ServerMessage::parse(text) {
+            let written = message.to_json();
+            assert_eq!(ServerMessage::parse(&written).unwrap(), message);
+        }
+    });
+}
+
+#[test]
+fn fuzzed_messages_to_an_agent() {
+    use agent::message::ClientMessage;
+    check_text("agent-requests", |text| {
+        if let Ok(message) = ClientMessage::parse(text) {
+            assert_eq!(ClientMessage::parse(&message.to_json()).unwrap(), message);
+        }
+    });
+}
+
+/// What was found right is right when it is read again, with functions and texts of its own.
+#[test]
+fn fuzzed_settings_of_an_agent() {
+    check_text("agent-settings", |text| {
+        let Ok(document) = serde_json::from_str(text) else {
+            return;
+        };
+        match Settings::from_document(document) {
+            Ok(mut settings) => {
+                for function in settings.functions() {
+                    settings.add_function(function).unwrap();
+                }
+                let mapped: Result<(), ()> =
+                    settings.map_texts(|_, text| Ok(Some(text.to_owned())));
+                mapped.unwrap();
+                let sent = settings_sent(settings.clone());
+                let again = Settings::from_document(sent).unwrap();
+                assert_eq!(again.functions(), settings.functions());
+            }
+            Err(faults) => assert!(faults.iter().all(|fault| !fault.what.is_empty())),
+        }
+    });
+}
+
+/// Whatever an agent says, in whatever order, audio goes on and memory is bounded.
+#[test]
+fn fuzzed_sessions_of_an_agent() {
+    use agent::link::{Input, Output};
+    check_text("agent-messages", |text| {
+        let mut now = Instant::now();
+        let settings = Settings::from_agent(serde_json::json!({})).unwrap();
+        let mut link = live_agent(settings, now);
+        let mut generation = 1;
+        for _ in 0..3 {
+            link.handle(now, Input::Text { generation, text });
+            let audio = Bytes::copy_from_slice(text.as_bytes());
+            link.handle(now, Input::Audio { generation, audio });
+            link.respond(now, "func_1", text);
+            now += Duration::from_millis(300);
+            link.handle(now, Input::Timeout);
+            let mut fed = false;
+            while let Some(output) = link.poll_output() {
+                match output {
+                    Output::Connect { generation: next } => generation = next,
+                    Output::SendAudio { .. } => fed = true,
+                    Output::SendText { .. }
+                    | Output::Ping { .. }
+                    | Output::Close { .. }
+                    | Output::Event(_) => {}
+                }
+            }
+            assert!(fed || generation > 1 || link.poll_timeout().is_none());
+        }
+    });
+}
+
+/// A link whose session runs, with nothing left to be done.
+fn live_agent(settings: Settings, now: Instant) -> AgentLink {
+    let (mut link, _) = settling_agent(settings, now);
+    let text = r#"{"type":"SettingsApplied"}"#;
+    let generation = 1;
+    link.handle(now, agent::link::Input::Text { generation, text });
+    while link.poll_output().is_some() {}
+    link
+}
+
+/// The document as it goes out.
+fn settings_sent(settings: Settings) -> serde_json::Value {
+    let (_, sent) = settling_agent(settings, Instant::now());
+    serde_json::from_str(&sent).expect("Settings are JSON")
+}
+
+/// A link that has sent its settings, and what it has sent.
+fn settling_agent(settings: Settings, now: Instant) -> (AgentLink, String) {
+    use agent::link::{Config, Input, Output};
+    let config = Config {
+        settings,
+        tags: Vec::new(),
+        seed: 1,
+    };
+    let mut link = AgentLink::new(config, now);
+    let (generation, request_id) = (1, None);
+    let text = r#"{"type":"Welcome"}"#;
+    link.handle(
+        now,
+        Input::Opened {
+            generation,
+            request_id,
+        },
+    );
+    link.handle(now, Input::Text { generation, text });
+    let mut outputs = std::iter::from_fn(|| link.poll_output());
+    let sent = outputs.find_map(|output| match output {
+        Output::SendText { text, .. } => Some(text),
+        _ => None,
+    });
+    (link, sent.expect("Settings follow Welcome"))
 }
 
 #[test]
