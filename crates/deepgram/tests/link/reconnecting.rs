@@ -80,6 +80,27 @@ fn a_lost_connection_is_made_again_and_what_follows_the_last_final_is_sent_again
     assert_eq!(transcript.words[0].start, samples(2_200));
 }
 
+/// A word that is told to end after its window leaves no room to run up in.
+#[test]
+fn a_word_told_too_late_does_not_take_the_run_up_from_the_next_one() {
+    for (word, from) in [((1.9, 2.1), 1.9), ((1.98, 2.06), 1.9), ((1.5, 1.9), 1.7)] {
+        let mut rig = Rig::open();
+        rig.talk(3_000);
+        rig.give_text(&final_of((0.0, 2.0), &[("there", word.0, word.1)]));
+        rig.give_closed(None, "reset");
+        wait_for_connect(&mut rig);
+        rig.give_opened();
+        rig.wait(ms(2_000));
+        // The first word that the new connection tells, at its own 0.5 s.
+        let heard = rig.give_text(&final_of((0.0, 1.3), &[("Who", 0.5, 0.7)]));
+        let [Event::Transcript(transcript)] = events(&heard)[..] else {
+            panic!("{heard:?}")
+        };
+        let began = transcript.words[0].start - samples(500);
+        assert_eq!(began, samples((from * 1_000.0) as u64), "{word:?}");
+    }
+}
+
 #[test]
 fn words_already_final_are_taken_out_of_messages_and_their_times_are_shifted() {
     let mut rig = Rig::open();

@@ -48,11 +48,12 @@ impl Hearing {
     }
 
     /// Where a new connection has to begin for this channel: a little before the boundary, since
-    /// a recogniser needs a run-up, but not so early that the last final word is whole again.
+    /// a recogniser needs a run-up, but not so early that the last final word is whole again. That
+    /// word's times may be off, and leave less of a run-up than the next word can do with.
     pub(super) fn resume_at(&self) -> u64 {
-        let run_up = self.boundary.saturating_sub(samples_in(RUN_UP));
+        let before = |run_up| self.boundary.saturating_sub(samples_in(run_up));
         let middle = self.last_word.as_ref().map_or(0, |word| word.middle);
-        run_up.max(middle).min(self.boundary)
+        before(RUN_UP).max(middle.min(before(LEAST_RUN_UP)))
     }
 
     /// A new connection begins at `position`. What was not heard before it never will be.
@@ -232,6 +233,8 @@ fn is_news(last: &mut Option<u64>, at: u64) -> bool {
 
 /// What a recogniser needs of the audio before a word to hear its onset.
 pub(super) const RUN_UP: Duration = Duration::from_millis(300);
+/// Less is too little for a word that follows at once.
+const LEAST_RUN_UP: Duration = Duration::from_millis(100);
 /// Windows are told in hundredths of a second.
 const WINDOW_TOLERANCE: Duration = Duration::from_millis(20);
 /// The times of a word differ by up to this from one hearing to the next.
