@@ -21,7 +21,15 @@ from deepgram.listen.v1.types import (
 )
 from websockets.exceptions import InvalidStatus
 
-from judges.support import PATIENCE, deepgram, emulate, speech, words_of
+from judges.support import (
+    PATIENCE,
+    Wire,
+    deepgram,
+    emulate,
+    speech,
+    unknown_fields,
+    words_of,
+)
 
 TEXT = "my order number is four two seven"
 MONO = {"model": "nova-3", "encoding": "mulaw", "sample_rate": "8000"}
@@ -237,25 +245,6 @@ class Listening(unittest.TestCase):
         self.assertTrue(projects and projects[0].project_id)
 
 
-class Wire:
-    """A WebSocket that keeps the texts that came over it."""
-
-    def __init__(self, websocket):
-        self.websocket = websocket
-        self.texts = []
-
-    def __iter__(self):
-        for text in self.websocket:
-            self.texts.append(text)
-            yield text
-
-    def send(self, data):
-        self.websocket.send(data)
-
-    def close(self):
-        self.websocket.close()
-
-
 def stream(socket, audio, channels=1):
     """Sends audio at the pace of a call."""
     started = time.monotonic()
@@ -272,18 +261,6 @@ def of(messages, kind):
 
 def best(result):
     return result.channel.alternatives[0]
-
-
-def unknown_fields(value, path=""):
-    """The fields of a message, at any depth, that its class does not name."""
-    if isinstance(value, list):
-        return [found for item in value for found in unknown_fields(item, path + "[]")]
-    if not isinstance(value, pydantic.BaseModel):
-        return []
-    unknown = [f"{path}.{name}" for name in value.model_extra or {}]
-    for name in type(value).model_fields:
-        unknown += unknown_fields(getattr(value, name, None), f"{path}.{name}")
-    return unknown
 
 
 def shape(body):

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import pydantic
 from deepgram import DeepgramClient
 from deepgram.environment import DeepgramClientEnvironment
 
@@ -94,6 +95,26 @@ class Lines:
         self.coming.put(None)
 
 
+class Wire:
+    """A WebSocket that keeps the texts that came over it."""
+
+    def __init__(self, websocket):
+        self.websocket = websocket
+        self.texts = []
+
+    def __iter__(self):
+        for data in self.websocket:
+            if isinstance(data, str):
+                self.texts.append(data)
+            yield data
+
+    def send(self, data):
+        self.websocket.send(data)
+
+    def close(self):
+        self.websocket.close()
+
+
 def emulate(*args):
     """A running `sidetone emulate`, and its address."""
     program = Program("emulate", "--listen", "127.0.0.1:0", *args)
@@ -138,3 +159,15 @@ def speech(text):
         [BUILT / "examples" / "speak", text], stdout=subprocess.PIPE, timeout=PATIENCE, check=True
     )
     return spoken.stdout[WAV_HEADER:]
+
+
+def unknown_fields(value, path=""):
+    """The fields of a message, at any depth, that its class does not name."""
+    if isinstance(value, list):
+        return [found for item in value for found in unknown_fields(item, path + "[]")]
+    if not isinstance(value, pydantic.BaseModel):
+        return []
+    unknown = [f"{path}.{name}" for name in value.model_extra or {}]
+    for name in type(value).model_fields:
+        unknown += unknown_fields(getattr(value, name, None), f"{path}.{name}")
+    return unknown

@@ -3,8 +3,12 @@
 //! Deepgram hears the words that [`crate::voice`] puts into audio and answers as Deepgram does on
 //! `/v1/listen`: refusals with their three shapes of bodies, interims that grow, finals, word
 //! times, endpointing, utterance ends, keep-alives and idle limits, at Deepgram's pace and with
-//! its latency. On `POST /v1/speak` it says texts with such a voice. `GET /v1/projects` and
-//! `GET /v1/auth/token` check a key.
+//! its latency. On `POST /v1/speak` it says texts with such a voice. On `/v1/agent/converse` it
+//! does both: it answers what it hears, by simple rules and an [`AgentScript`]. `GET /v1/projects`
+//! and `GET /v1/auth/token` check a key.
+//!
+//! `GET /_emulator/agent` tells what the agents saw; `POST` sets their script, `DELETE` forgets
+//! both.
 //!
 //! Twilio has one account, its numbers and the calls of the phones that share
 //! [`Options::exchange`], below `/2010-04-01`. `GET /_emulator/calls` tells what was said and heard
@@ -14,6 +18,7 @@
 //! [Faults](Fault) go wrong on request: told by [`Options::faults`], and while it runs by
 //! `/_emulator/faults`, which `GET` lists, `POST` sets and `DELETE` clears.
 
+mod agent;
 mod control;
 mod credentials;
 mod fault;
@@ -26,6 +31,7 @@ mod server;
 mod session;
 mod socket;
 mod speak;
+mod stream;
 mod telling;
 mod trunk;
 mod twilio;
@@ -43,6 +49,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use self::agent::{AgentCall, AgentRule, AgentScript, STORED_AGENT_ID};
 pub use self::fault::Fault;
 use self::faults::Faults;
 pub use self::twilio::TwilioAccount;
@@ -66,6 +73,8 @@ pub struct Options {
     pub seed: u64,
     /// How many requests for speech it takes at once; `None`: 15, as many as Deepgram.
     pub speak_at_once: Option<usize>,
+    /// What its voice agents say and do.
+    pub agent: AgentScript,
     /// Twilio's account.
     pub twilio: TwilioAccount,
     /// The calls of the phones that share it are those that Twilio's REST API finds.
@@ -119,6 +128,7 @@ impl Emulator {
             .clone()
             .routes()
             .merge(speak::routes(server.clone(), options.speak_at_once))
+            .merge(agent::routes(server.clone(), options.agent))
             .merge(control::routes(server))
             .merge(phones::routes(options.exchange.clone()))
             .merge(trunk::routes(trunks))

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod attention;
 mod call;
 mod conversation;
 mod dial;
@@ -33,6 +34,7 @@ mod exchange;
 mod farewell;
 mod fault;
 mod gather;
+mod interjection;
 mod keypad;
 mod line;
 mod options;
@@ -44,6 +46,7 @@ mod record;
 mod report;
 mod socket;
 mod stream;
+mod stretch;
 mod subscriber;
 mod trunk;
 mod verbs;
@@ -55,11 +58,12 @@ pub use error::{HandshakeError, PhoneError, WebhookError};
 pub use exchange::Exchange;
 pub(crate) use exchange::{Entry, Instructions, Order, Registration, Unreachable};
 pub use fault::Fault;
+pub use interjection::{Cue, Interjection, InterjectionError};
 pub use options::{Options, Party, Turn};
 pub(crate) use outbound::{Aside, Detection, Outbound, place};
 pub(crate) use progress::CallCallback;
 pub use record::{CallRecord, OpenStream};
-pub use report::{Alert, End, HeardWord, Report, Spoken, StreamReport};
+pub use report::{Alert, Clear, End, HeardWord, Report, Spoken, StreamReport, Stretch};
 pub use subscriber::{Answer, Subscriber};
 pub(crate) use trunk::{PATH as TRUNK_PATH, WireOrder};
 pub use trunk::{Trunk, TrunkError};

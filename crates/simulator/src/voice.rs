@@ -28,6 +28,7 @@ use sidetone_audio::ulaw::SILENCE;
 
 pub(crate) use code::ANNOUNCED_WITHIN_SAMPLES;
 pub use ear::{Ear, Heard};
+pub(crate) use text::bare;
 
 /// A word and where it stands in its audio, in samples.
 #[derive(Clone, Debug, PartialEq, Eq)]

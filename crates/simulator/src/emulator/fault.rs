@@ -1,5 +1,8 @@
 //! What the emulator can be told to do wrong.
 
+mod agent;
+mod list;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -7,17 +10,21 @@ use std::time::Duration;
 
 use sidetone_deepgram::listen::message::Close;
 
+use self::list::LIST;
+use super::agent::flaws::Accident;
 use super::flaws::{Break, Ending, Flaws, Malformed, Moment, SpeechFlaws};
 use super::refusal::{REFUSALS, Refused};
-use crate::faults::{FaultEntry, FaultError, WrittenFault, entry};
+use crate::faults::{FaultEntry, FaultError, WrittenFault};
+pub(super) use agent::{AgentHabit, AgentHandshakeFault};
 
 /// A fault of the emulator, as in `drop:after_ms=4000,times=all`.
 ///
 /// It hits the first of each call's connections that can meet it, or every one when it is a habit
 /// rather than an accident. `times` (a number, or `all`) says otherwise; `skip` spares the first
 /// so many; `call` keeps it to the calls one of whose `extra` or `tag` holds this text. A call is
-/// told by its `extra`; requests for speech, and those to Twilio, count as those of one call. What
-/// happens at a moment of a stream happens 4 s after its opening, or after `after_ms`.
+/// told by its `extra`, an agent's by its `tags`; requests for speech, those to Twilio and the
+/// handshakes of agents, which have neither, count as those of one call. What happens at a moment
+/// of a stream happens 4 s after its opening, or after `after_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     written: String,
@@ -45,6 +52,12 @@ pub(super) enum Kind {
     Speech(SpeechFault),
     /// At a request to Twilio's REST API.
     Request(RequestFault),
+    /// At the handshake of an agent.
+    AgentHandshake(AgentHandshakeFault),
+    /// At a moment of an agent's session.
+    AgentAccident(Accident),
+    /// All along an agent's session.
+    AgentHabit(AgentHabit),
 }
 
 impl Kind {
@@ -91,6 +104,30 @@ impl Kind {
     pub(super) fn request(&self) -> Option<RequestFault> {
         if let Self::Request(fault) = self {
             Some(*fault)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn agent_handshake(&self) -> Option<AgentHandshakeFault> {
+        if let Self::AgentHandshake(fault) = self {
+            Some(fault.clone())
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn agent_accident(&self) -> Option<Accident> {
+        if let Self::AgentAccident(accident) = self {
+            Some(*accident)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn agent_habit(&self) -> Option<AgentHabit> {
+        if let Self::AgentHabit(habit) = self {
+            Some(*habit)
         } else {
             None
         }
@@ -199,14 +236,16 @@ impl FromStr for Fault {
         let kind = kind(&written)?;
         let usual_times = match kind {
             Kind::Habit(Habit::Ends(_)) => 1,
-            Kind::Habit(_) | Kind::Speech(SpeechFault::Slow { .. } | SpeechFault::WavHeader) => {
-                u32::MAX
-            }
+            Kind::Habit(_)
+            | Kind::AgentHabit(_)
+            | Kind::Speech(SpeechFault::Slow { .. } | SpeechFault::WavHeader) => u32::MAX,
             Kind::Handshake(_)
             | Kind::Moment(..)
             | Kind::SpeakRefusal(_)
             | Kind::Speech(SpeechFault::Breaks { .. })
-            | Kind::Request(_) => 1,
+            | Kind::Request(_)
+            | Kind::AgentHandshake(_)
+            | Kind::AgentAccident(_) => 1,
         };
         let times = match written.text("times") {
             Some("all") => u32::MAX,
@@ -231,6 +270,9 @@ impl fmt::Display for Fault {
 }
 
 fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
+    if let Some(name) = written.name().strip_prefix("agent-") {
+        return agent::kind(name, written);
+    }
     let ms = |parameter, usual_ms| {
         written
             .number(parameter, TIMES_MS)
@@ -247,11 +289,7 @@ fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
     let status = || written.number("status", REFUSALS);
     let retry_after_secs = || written.number("retry_after_secs", 0..=3_600);
     Ok(match written.name() {
-        "refuse" => {
-            let mut refused = Refused::with_status(status()?.unwrap_or(503));
-            refused.retry_after_secs = retry_after_secs()?;
-            Kind::Handshake(HandshakeFault::Refuse(refused))
-        }
+        "refuse" => Kind::Handshake(HandshakeFault::Refuse(refused(written)?)),
         "handshake-hang" => Kind::Handshake(HandshakeFault::Hang),
         "no-request-id" => Kind::Habit(Habit::NoRequestId),
         "drop" => moment(Moment::Drop)?,
@@ -310,6 +348,13 @@ fn kind(written: &WrittenFault<'_>) -> Result<Kind, FaultError> {
     })
 }
 
+fn refused(written: &WrittenFault<'_>) -> Result<Refused, FaultError> {
+    let status = written.number("status", REFUSALS)?;
+    let mut refused = Refused::with_status(status.unwrap_or(503));
+    refused.retry_after_secs = written.number("retry_after_secs", 0..=3_600)?;
+    Ok(refused)
+}
+
 fn form(written: &WrittenFault<'_>) -> Result<Malformed, FaultError> {
     Ok(match written.text("form") {
         None | Some("truncated") => Malformed::Truncated,
@@ -326,165 +371,6 @@ const COUNTS: RangeInclusive<u32> = 0..=1_000_000;
 
 /// Up to an hour.
 const TIMES_MS: RangeInclusive<u64> = 0..=3_600_000;
-
-const STREAM: &[&str] = &["times", "skip", "call"];
-const MOMENT: &[&str] = &["after_ms", "times", "skip", "call"];
-const SPEECH: &[&str] = &["after_ms", "times", "skip"];
-const REFUSAL: &[&str] = &["status", "retry_after_secs", "times", "skip"];
-const DELAY: &[&str] = &["ms", "times", "skip", "call"];
-
-const LIST: &[FaultEntry] = &[
-    entry(
-        "refuse",
-        &["status", "retry_after_secs", "times", "skip", "call"],
-        "the handshake is refused with `status` (503), with a Retry-After when told so",
-    ),
-    entry("handshake-hang", STREAM, "the handshake is never answered"),
-    entry(
-        "no-request-id",
-        STREAM,
-        "the handshake's answer has no dg-request-id",
-    ),
-    entry("drop", MOMENT, "the socket is gone without a Close"),
-    entry(
-        "stall",
-        MOMENT,
-        "the socket stays, but nothing is read or answered any more, not even a ping",
-    ),
-    entry(
-        "deaf",
-        MOMENT,
-        "audio is taken and pings are answered, but nothing is told any more",
-    ),
-    entry(
-        "net0000",
-        MOMENT,
-        "closed with 1011: Deepgram had nothing to say in time",
-    ),
-    entry(
-        "net0001",
-        MOMENT,
-        "closed with 1011: Deepgram got nothing in time",
-    ),
-    entry(
-        "data0000",
-        MOMENT,
-        "closed with 1008: the audio cannot be decoded",
-    ),
-    entry(
-        "unasked-end",
-        MOMENT,
-        "a Metadata of no audio and a Close with 1000 that nobody asked for",
-    ),
-    entry(
-        "malformed",
-        &["form", "after_ms", "times", "skip", "call"],
-        "the next final with words comes broken: `form` is truncated (usually), garbage or binary",
-    ),
-    entry(
-        "close-without-finals",
-        STREAM,
-        "CloseStream is answered by a Close with 1000 and nothing else",
-    ),
-    entry("close-unanswered", STREAM, "CloseStream is never answered"),
-    entry(
-        "late-messages",
-        STREAM,
-        "after Metadata, the last message, an earlier one comes again",
-    ),
-    entry("slow", DELAY, "all is told `ms` (2000) later"),
-    entry(
-        "reordered-channels",
-        DELAY,
-        "what is told of one channel overtakes the other's by up to `ms` (1500)",
-    ),
-    entry(
-        "fragmented",
-        &["bytes", "times", "skip", "call"],
-        "messages come in WebSocket frames of `bytes` (16)",
-    ),
-    entry(
-        "huge-results",
-        &["kib", "times", "skip", "call"],
-        "each Results has so many alternatives that it is `kib` (256) KiB long",
-    ),
-    entry(
-        "omitted-fields",
-        STREAM,
-        "Results lack speech_final and from_finalize",
-    ),
-    entry(
-        "unknown-fields",
-        STREAM,
-        "messages have fields that nobody knows",
-    ),
-    entry(
-        "unknown-types",
-        STREAM,
-        "messages of a type that nobody knows come between the others",
-    ),
-    entry(
-        "doubled-utterance-ends",
-        STREAM,
-        "each UtteranceEnd comes twice",
-    ),
-    entry(
-        "empty-finals",
-        STREAM,
-        "an empty final comes before each final with words, for the pause before these",
-    ),
-    entry(
-        "short-finals",
-        STREAM,
-        "finals end a word before the interim that precedes them",
-    ),
-    entry(
-        "word-times",
-        DELAY,
-        "words are told to begin and end up to `ms` (80) too early or too late",
-    ),
-    entry(
-        "clipped-onsets",
-        DELAY,
-        "words are told to begin up to `ms` (100) too late",
-    ),
-    entry(
-        "merged-numerals",
-        STREAM,
-        "digits are written as figures, and those in a row as one word: four seven is 47",
-    ),
-    entry(
-        "speak-refuse",
-        REFUSAL,
-        "a request for speech is refused with `status` (503), with a Retry-After when told so",
-    ),
-    entry(
-        "speak-stall",
-        SPEECH,
-        "speech stops after `after_ms` (1000) of it, and the answer stays open; with 0 there is \
-         no answer at all",
-    ),
-    entry(
-        "speak-cut",
-        SPEECH,
-        "speech breaks off with its connection after `after_ms` (1000) of it",
-    ),
-    entry(
-        "speak-slow",
-        &["ms", "percent", "times", "skip"],
-        "speech begins `ms` (2000) later and comes at `percent` (1000) of its own pace",
-    ),
-    entry(
-        "speak-header",
-        &["times", "skip"],
-        "speech has a WAV header in front, though container=none was asked for",
-    ),
-    entry(
-        "twilio-refuse",
-        REFUSAL,
-        "a request to Twilio's REST API is refused with `status` (429)",
-    ),
-];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sidetone_deepgram::listen::query::Query;
 use tokio::sync::watch;
 
-use super::fault::{Fault, HandshakeFault, Kind, RequestFault};
+use super::agent::flaws::{Accident, AgentFlaws};
+use super::fault::{AgentHandshakeFault, Fault, HandshakeFault, Kind, RequestFault};
 use super::flaws::{Flaws, Moment, SpeechFlaws};
 use super::refusal::Refused;
 
@@ -29,7 +30,7 @@ struct Armed {
     met: HashMap<CallKey, u32>,
 }
 
-/// A call is told by the `extra` of its streams.
+/// A call is told by the `extra` of its streams, or by the tags of its agent.
 type CallKey = Vec<(String, String)>;
 
 /// Whose connection it is.
@@ -44,6 +45,15 @@ impl Caller {
         Self {
             key: query.extra.clone(),
             tags: query.tags.clone(),
+        }
+    }
+
+    /// A call that is told by its labels alone.
+    pub(super) fn tagged(tags: Vec<String>) -> Self {
+        let extra = |tag: &String| (String::new(), tag.clone());
+        Self {
+            key: tags.iter().map(extra).collect(),
+            tags,
         }
     }
 
@@ -83,24 +93,32 @@ impl Faults {
         met(&mut self.lock(), caller, Kind::handshake).next()
     }
 
-    /// What a stream that opens now has wrong, and what it will be struck by.
-    pub(super) fn at_opening(&self, caller: Caller) -> (Flaws, Strikes) {
-        // Before it asks, so that it misses no strike.
-        let struck = self.0.struck.subscribe();
+    /// What a stream that opens now has wrong.
+    pub(super) fn at_opening(&self, caller: &Caller) -> Flaws {
         let mut flaws = Flaws::default();
-        for moment in met(&mut self.lock(), &caller, Kind::moment) {
+        for moment in met(&mut self.lock(), caller, Kind::moment) {
             let (after, moment) = moment;
             flaws.moments.push((after.unwrap_or(USUAL_MOMENT), moment));
         }
-        for habit in met(&mut self.lock(), &caller, Kind::habit) {
+        for habit in met(&mut self.lock(), caller, Kind::habit) {
             habit.apply(&mut flaws);
         }
-        let strikes = Strikes {
+        flaws
+    }
+
+    /// What strikes a stream from now on: asked for before its flaws, it misses nothing.
+    pub(super) fn strikes(&self) -> Strikes {
+        Strikes {
             faults: self.clone(),
-            caller,
-            struck,
-        };
-        (flaws, strikes)
+            struck: self.0.struck.subscribe(),
+        }
+    }
+
+    /// What happens to an open stream that is struck, and after what time.
+    pub(super) fn striking(&self, caller: &Caller) -> Vec<(Duration, Moment)> {
+        met(&mut self.lock(), caller, Kind::moment)
+            .map(|(after, moment)| (after.unwrap_or(Duration::ZERO), moment))
+            .collect()
     }
 
     /// How a request for speech is refused.
@@ -122,6 +140,28 @@ impl Faults {
         met(&mut self.lock(), &Caller::default(), Kind::request).next()
     }
 
+    /// What the handshake of an agent meets.
+    pub(super) fn at_agent_handshake(&self) -> Option<AgentHandshakeFault> {
+        met(&mut self.lock(), &Caller::default(), Kind::agent_handshake).next()
+    }
+
+    /// What an agent's session has wrong, once its Settings tell whose it is.
+    pub(super) fn at_agent_settings(&self, caller: &Caller) -> AgentFlaws {
+        let mut flaws = AgentFlaws {
+            accidents: self.striking_agent(caller),
+            ..AgentFlaws::default()
+        };
+        for habit in met(&mut self.lock(), caller, Kind::agent_habit) {
+            habit.apply(&mut flaws);
+        }
+        flaws
+    }
+
+    /// What happens to an agent's open session that is struck.
+    pub(super) fn striking_agent(&self, caller: &Caller) -> Vec<Accident> {
+        met(&mut self.lock(), caller, Kind::agent_accident).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Armed>> {
         self.0.set.lock().expect("nothing panics while it is held")
     }
@@ -130,21 +170,17 @@ impl Faults {
 /// What strikes an open stream.
 pub(super) struct Strikes {
     faults: Faults,
-    caller: Caller,
     struck: watch::Receiver<()>,
 }
 
 impl Strikes {
-    /// The next strike: what happens, and after what time. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Vec<(Duration, Moment)> {
+    /// The faults of the next strike. Cancel-safe.
+    pub(super) async fn next(&mut self) -> &Faults {
         if self.struck.changed().await.is_err() {
             // The emulator is gone, and nobody strikes any more.
             std::future::pending::<()>().await;
         }
-        let mut set = self.faults.lock();
-        met(&mut set, &self.caller, Kind::moment)
-            .map(|(after, moment)| (after.unwrap_or(Duration::ZERO), moment))
-            .collect()
+        &self.faults
     }
 }
 
@@ -188,7 +224,7 @@ fn armed(faults: Vec<Fault>) -> Vec<Armed> {
 }
 
 /// When what is not told otherwise happens to a stream: in the middle of someone's sentence.
-const USUAL_MOMENT: Duration = Duration::from_secs(4);
+pub(super) const USUAL_MOMENT: Duration = Duration::from_secs(4);
 
 /// More calls than a fault can keep apart are spared.
 const MAX_CALLS: usize = 100_000;
@@ -209,7 +245,7 @@ mod tests {
 
     /// Which of so many connections of a call are dropped.
     fn dropped(faults: &Faults, call_sid: &str, connections: usize) -> Vec<bool> {
-        let opened = (0..connections).map(|_| faults.at_opening(caller(call_sid)).0);
+        let opened = (0..connections).map(|_| faults.at_opening(&caller(call_sid)));
         opened.map(|flaws| !flaws.moments.is_empty()).collect()
     }
 
@@ -259,10 +295,11 @@ mod tests {
     #[tokio::test]
     async fn a_strike_hits_what_is_open_at_once_and_counts() {
         let faults = faults(&[]);
-        let (flaws, mut strikes) = faults.at_opening(caller("CA1"));
-        assert!(flaws.moments.is_empty());
+        let mut strikes = faults.strikes();
+        assert!(faults.at_opening(&caller("CA1")).moments.is_empty());
         faults.replace(vec!["drop".parse().unwrap()], true);
-        assert_eq!(strikes.next().await, [(Duration::ZERO, Moment::Drop)]);
+        let striking = strikes.next().await.striking(&caller("CA1"));
+        assert_eq!(striking, [(Duration::ZERO, Moment::Drop)]);
         assert_eq!(dropped(&faults, "CA1", 1), [false]);
     }
 }

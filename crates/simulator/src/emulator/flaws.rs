@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sidetone_deepgram::listen::message::Close;
 
+use super::stream::Output;
+
 /// The flaws of one stream; none unless it met a fault.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flaws {
@@ -86,6 +88,20 @@ pub(super) enum Malformed {
     Garbage,
     /// A binary message.
     Binary,
+}
+
+impl Malformed {
+    /// What becomes of a message.
+    pub(super) fn break_up(self, mut text: String) -> Output {
+        match self {
+            Self::Truncated => {
+                text.truncate(text.floor_char_boundary(text.len() / 2));
+                Output::Text(text)
+            }
+            Self::Garbage => Output::Text("<html>Bad Gateway</html>".to_owned()),
+            Self::Binary => Output::Binary(text.into()),
+        }
+    }
 }
 
 /// How `CloseStream` is answered.

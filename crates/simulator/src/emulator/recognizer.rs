@@ -17,6 +17,7 @@ use sidetone_deepgram::listen::query::{Encoding, Query};
 use super::flaws::HearingFlaws;
 use crate::dice::Dice;
 use channel::Channel;
+pub(super) use mishearing::DIGITS;
 
 /// The recogniser of one connection.
 ///

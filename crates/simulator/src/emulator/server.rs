@@ -19,11 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use super::credentials::Credentials;
 use super::fault::HandshakeFault;
-use super::faults::{Caller, Faults};
+use super::faults::{Caller, Faults, Strikes};
 use super::recognizer::Identity;
 use super::refusal::Refused;
 use super::session::Session;
 use super::socket;
+use super::stream::Stream;
 use super::upgrade::Upgrade;
 use crate::dice::Dice;
 
@@ -118,11 +119,66 @@ impl Server {
         }
     }
 
-    /// A place for one more stream.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
+    /// The handshake that `request` is, when there is a place for one more stream.
+    pub(super) fn handshake(&self, request: &mut Request) -> Result<Handshake, Refused> {
         let place = Arc::clone(&self.0.streams).try_acquire_owned();
-        place.map_err(|_| Refusal::TOO_MANY_REQUESTS.into())
+        Ok(Handshake {
+            place: place.map_err(|_| Refusal::TOO_MANY_REQUESTS)?,
+            upgrade: Upgrade::of(request).ok_or(NOT_A_WEBSOCKET)?,
+            strikes: self.faults().strikes(),
+        })
     }
+
+    /// Opens a stream and gives the answer to its handshake.
+    pub(super) fn open(
+        &self,
+        handshake: Handshake,
+        stream: impl Stream + Send + 'static,
+        opening: Opening,
+    ) -> Response {
+        let Handshake {
+            place,
+            upgrade,
+            strikes,
+        } = handshake;
+        let Opening {
+            request_id,
+            tells_id,
+            frame_bytes,
+        } = opening;
+        let (mut response, socket) = upgrade.accept();
+        if tells_id {
+            response = with_id(response, &request_id);
+        }
+        let stream = async move {
+            match socket.await {
+                Ok(socket) => socket::run(socket, stream, strikes, frame_bytes).await,
+                Err(error) => tracing::debug!(%error, "A handshake broke off."),
+            }
+            tracing::info!(%request_id, "Stream ended.");
+            drop(place);
+        };
+        let cancelled = self.0.cancelled.clone();
+        let stream = cancelled.run_until_cancelled_owned(stream);
+        self.0.tasks.spawn(stream);
+        response
+    }
+}
+
+/// A handshake that may come in.
+pub(super) struct Handshake {
+    place: OwnedSemaphorePermit,
+    upgrade: Upgrade,
+    strikes: Strikes,
+}
+
+/// How a stream opens.
+pub(super) struct Opening {
+    pub(super) request_id: String,
+    /// Whether the client is told that id.
+    pub(super) tells_id: bool,
+    /// Messages are sent in frames of this size.
+    pub(super) frame_bytes: Option<usize>,
 }
 
 async fn listen(
@@ -133,77 +189,40 @@ async fn listen(
     let mut dice = server.dice();
     let request_id = dice.uuid();
     match handshake(&server, query.as_deref().unwrap_or_default(), request).await {
-        Ok(handshake) => open(&server, handshake, request_id, &mut dice),
+        Ok((query, handshake)) => {
+            let created = jiff::Timestamp::now();
+            let identity = Identity {
+                request_id: request_id.clone(),
+                created: format!("{created:.3}"),
+            };
+            let flaws = server.faults().at_opening(&Caller::of(&query));
+            let seed = dice.within(0..=u64::MAX - 1);
+            let session = Session::new(&query, identity, &flaws, seed, Instant::now());
+            tracing::info!(%request_id, model = query.model, extra = ?query.extra, "Stream opened.");
+            let opening = Opening {
+                request_id,
+                tells_id: !flaws.no_request_id,
+                frame_bytes: flaws.frame_bytes,
+            };
+            server.open(handshake, session, opening)
+        }
         Err(refused) => refuse(&refused, &request_id),
     }
-}
-
-/// A handshake that may come in.
-struct Handshake {
-    query: Query,
-    place: OwnedSemaphorePermit,
-    upgrade: Upgrade,
 }
 
 async fn handshake(
     server: &Server,
     query: &str,
     mut request: Request,
-) -> Result<Handshake, Refused> {
+) -> Result<(Query, Handshake), Refused> {
     server.admit(request.headers())?;
     let query = Query::parse(query)?;
     match server.faults().at_handshake(&Caller::of(&query)) {
         None => {}
         Some(HandshakeFault::Refuse(refused)) => return Err(refused),
-        Some(HandshakeFault::Hang) => {
-            tracing::info!(extra = ?query.extra, "A handshake hangs on request.");
-            tokio::time::sleep(HANG_LIMIT).await;
-            return Err(Refused::with_status(504));
-        }
+        Some(HandshakeFault::Hang) => return Err(hang().await),
     }
-    Ok(Handshake {
-        query,
-        place: server.place()?,
-        upgrade: Upgrade::of(&mut request).ok_or(NOT_A_WEBSOCKET)?,
-    })
-}
-
-/// Opens a stream and gives the answer to its handshake.
-fn open(server: &Server, handshake: Handshake, request_id: String, dice: &mut Dice) -> Response {
-    let Handshake {
-        query,
-        place,
-        upgrade,
-    } = handshake;
-    let created = jiff::Timestamp::now();
-    let identity = Identity {
-        request_id: request_id.clone(),
-        created: format!("{created:.3}"),
-    };
-    let (flaws, strikes) = server.faults().at_opening(Caller::of(&query));
-    let seed = dice.within(0..=u64::MAX - 1);
-    let session = Session::new(&query, identity, &flaws, seed, Instant::now());
-    tracing::info!(%request_id, model = query.model, extra = ?query.extra, "Stream opened.");
-    let (response, socket) = upgrade.accept();
-    let response = if flaws.no_request_id {
-        response
-    } else {
-        with_id(response, &request_id)
-    };
-    let stream = async move {
-        match socket.await {
-            Ok(socket) => socket::run(socket, session, strikes, flaws.frame_bytes).await,
-            Err(error) => tracing::debug!(%error, "A handshake broke off."),
-        }
-        tracing::info!(%request_id, "Stream ended.");
-        drop(place);
-    };
-    let cancelled = server.0.cancelled.clone();
-    server
-        .0
-        .tasks
-        .spawn(cancelled.run_until_cancelled_owned(stream));
-    response
+    Ok((query, server.handshake(&mut request)?))
 }
 
 async fn projects(State(server): State<Server>, headers: HeaderMap) -> Response {
@@ -229,6 +248,13 @@ fn answer(server: &Server, headers: &HeaderMap, body: serde_json::Value) -> Resp
         Ok(()) => with_id(Json(body).into_response(), &request_id),
         Err(refused) => refuse(&refused, &request_id),
     }
+}
+
+/// What becomes of a handshake that hangs on request, in the end.
+pub(super) async fn hang() -> Refused {
+    tracing::info!("A handshake hangs on request.");
+    tokio::time::sleep(HANG_LIMIT).await;
+    Refused::with_status(504)
 }
 
 pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response {

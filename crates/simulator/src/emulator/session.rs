@@ -1,8 +1,5 @@
 //! One connection of `/v1/listen`: what comes in, when it is processed, and when the answers
 //! leave.
-//!
-//! A value without sockets or clock. `handle` takes what happened and the time; `poll_output` is
-//! drained until `None` after each `handle`; `poll_timeout` tells when `Input::Timeout` is due.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,42 +10,19 @@ use sidetone_deepgram::listen::message::{
 };
 use sidetone_deepgram::listen::query::Query;
 
+use super::faults::{Caller, Faults};
 use super::flaws::{Ending, Flaws, Malformed, Moment};
 use super::recognizer::{Identity, Recognizer};
+use super::stream::{Input, NORMAL, Output, Stream, Timed};
 use super::telling::Telling;
 use crate::dice::Dice;
-
-/// What happened.
-#[derive(Debug)]
-pub(super) enum Input<'a> {
-    /// A binary frame; an empty one ends the stream.
-    Audio(Bytes),
-    /// A text frame.
-    Text(&'a str),
-    /// The deadline told by `poll_timeout` has come.
-    Timeout,
-}
-
-/// What is to be sent.
-#[derive(Debug, PartialEq)]
-pub(super) enum Output {
-    /// A text frame.
-    Text(String),
-    /// A binary frame, which Deepgram never sends.
-    Binary(Vec<u8>),
-    /// The close frame; nothing follows it.
-    Close(Close),
-    /// The socket is dropped without a Close; nothing follows it.
-    Break,
-    /// The socket is kept and not touched any more; nothing follows it.
-    Freeze,
-}
 
 /// One connection.
 ///
 /// Audio is processed in order and no faster than 1.25 times real time, as Deepgram does;
 /// what is told of it leaves 200 to 400 ms later, in order.
 pub(super) struct Session {
+    caller: Caller,
     request_id: String,
     /// `None` once the stream is at its end.
     recognizer: Option<Recognizer>,
@@ -74,12 +48,6 @@ pub(super) struct Session {
     /// Nothing is told any more.
     is_deaf: bool,
     now: Instant,
-}
-
-#[derive(Debug)]
-struct Timed<T> {
-    due: Instant,
-    item: T,
 }
 
 /// Something that waits to be sent.
@@ -111,6 +79,7 @@ impl Session {
         let mut dice = Dice::new(seed);
         let recognizer_seed = dice.within(0..=u64::MAX - 1);
         let mut session = Self {
+            caller: Caller::of(query),
             request_id: identity.request_id.clone(),
             recognizer: Some(Recognizer::new(
                 query,
@@ -134,12 +103,12 @@ impl Session {
             is_deaf: false,
             now,
         };
-        session.strike(now, &flaws.moments);
+        session.expect(now, &flaws.moments);
         session
     }
 
-    /// What happens to it how long after `now`.
-    pub(super) fn strike(&mut self, now: Instant, moments: &[(Duration, Moment)]) {
+    /// What will happen to it how long after `now`.
+    fn expect(&mut self, now: Instant, moments: &[(Duration, Moment)]) {
         self.now = now;
         for (after, moment) in moments {
             let (due, item) = (now + *after, *moment);
@@ -147,56 +116,6 @@ impl Session {
             self.moments.insert(later, Timed { due, item });
         }
         self.befall_due();
-    }
-
-    /// Takes what happened at `now`; time never goes back.
-    pub(super) fn handle(&mut self, now: Instant, input: Input<'_>) {
-        self.now = now;
-        if self.idle_at.is_some() {
-            match input {
-                Input::Audio(audio) if audio.is_empty() => self.take_end(),
-                Input::Audio(audio) => self.take_audio(audio),
-                Input::Text(text) => self.take_text(text),
-                Input::Timeout => {}
-            }
-        }
-        self.process_due();
-        if self.is_full() {
-            // It is not the client's silence: nothing it says is read.
-            self.idle_at = self.idle_at.map(|_| now + IDLE_LIMIT);
-        }
-        if self.idle_at.is_some_and(|idle_at| idle_at <= now) {
-            self.stop_hearing();
-            self.post(Output::Close(Close::NET_0001), None, Duration::ZERO);
-        }
-        self.befall_due();
-    }
-
-    /// What is to be sent now; drain until `None` after each `handle`.
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
-        let due = self.outbox.front()?.due <= self.now;
-        if due {
-            self.outbox.pop_front().map(|outgoing| outgoing.output)
-        } else {
-            None
-        }
-    }
-
-    /// When `Input::Timeout` is due.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let work = self.work.front().map(|timed| timed.due);
-        let outbox = self.outbox.front().map(|outgoing| outgoing.due);
-        let moment = self.moments.front().map(|timed| timed.due);
-        [work, outbox, moment, self.idle_at]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Whether so much waits to be processed or sent that the client has to wait.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting_audio_bytes > MAX_WAITING_AUDIO_BYTES
-            || self.work.len() + self.outbox.len() > MAX_WAITING
     }
 
     fn take_audio(&mut self, audio: Bytes) {
@@ -327,7 +246,7 @@ impl Session {
             latency += Duration::from_millis(self.dice.within(0..=self.channels_apart_ms));
         }
         if let Some(how) = self.malformed.take_if(|_| is_final_with_words(message)) {
-            self.post(malformed(message, how), channel, latency);
+            self.post(how.break_up(message.to_json()), channel, latency);
             return;
         }
         for text in self.telling.texts(message) {
@@ -356,6 +275,60 @@ impl Session {
     }
 }
 
+impl Stream for Session {
+    fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
+        if self.idle_at.is_some() {
+            match input {
+                // So a client may say that it is done.
+                Input::Audio(audio) if audio.is_empty() => self.take_end(),
+                Input::Audio(audio) => self.take_audio(audio),
+                Input::Text(text) => self.take_text(text),
+                Input::Timeout => {}
+            }
+        }
+        self.process_due();
+        if self.is_full() {
+            // It is not the client's silence: nothing it says is read.
+            self.idle_at = self.idle_at.map(|_| now + IDLE_LIMIT);
+        }
+        if self.idle_at.is_some_and(|idle_at| idle_at <= now) {
+            self.stop_hearing();
+            self.post(Output::Close(Close::NET_0001), None, Duration::ZERO);
+        }
+        self.befall_due();
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        let due = self.outbox.front()?.due <= self.now;
+        if due {
+            self.outbox.pop_front().map(|outgoing| outgoing.output)
+        } else {
+            None
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let work = self.work.front().map(|timed| timed.due);
+        let outbox = self.outbox.front().map(|outgoing| outgoing.due);
+        let moment = self.moments.front().map(|timed| timed.due);
+        [work, outbox, moment, self.idle_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting_audio_bytes > MAX_WAITING_AUDIO_BYTES
+            || self.work.len() + self.outbox.len() > MAX_WAITING
+    }
+
+    fn strike(&mut self, now: Instant, faults: &Faults) {
+        let moments = faults.striking(&self.caller);
+        self.expect(now, &moments);
+    }
+}
+
 /// The channel that a message speaks of.
 fn channel_of(message: &ServerMessage) -> Option<u32> {
     match message {
@@ -378,19 +351,6 @@ fn is_final_with_words(message: &ServerMessage) -> bool {
     }
 }
 
-/// What becomes of a message.
-fn malformed(message: &ServerMessage, how: Malformed) -> Output {
-    let mut text = message.to_json();
-    match how {
-        Malformed::Truncated => {
-            text.truncate(text.floor_char_boundary(text.len() / 2));
-            Output::Text(text)
-        }
-        Malformed::Garbage => Output::Text("<html>Bad Gateway</html>".to_owned()),
-        Malformed::Binary => Output::Binary(text.into_bytes()),
-    }
-}
-
 /// Without audio or text for so long, or without any audio at all, a connection is given up.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -398,11 +358,6 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 const PROCESSING_RATE: f64 = 1.25;
 
 const LATENCY_MS: std::ops::RangeInclusive<u64> = 200..=400;
-
-const NORMAL: Close = Close {
-    code: 1000,
-    reason: "",
-};
 
 /// Two minutes of stereo mu-law.
 const MAX_WAITING_AUDIO_BYTES: usize = 2 << 20;

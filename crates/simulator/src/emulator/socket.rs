@@ -1,4 +1,4 @@
-//! The socket of one stream around its session.
+//! The socket of one stream around its stream.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::faults::Strikes;
-use super::session::{Input, Output, Session};
+use super::stream::{Input, Output, Stream};
 use super::upgrade::Socket;
 
-/// Runs a session until it or its client is at an end. Messages are sent whole, or in frames of
+/// Runs a stream until it or its client is at an end. Messages are sent whole, or in frames of
 /// `frame_bytes`.
 pub(super) async fn run(
     mut socket: Socket,
-    mut session: Session,
+    mut stream: impl Stream,
     mut strikes: Strikes,
     frame_bytes: Option<usize>,
 ) {
     loop {
-        while let Some(output) = session.poll_output() {
+        while let Some(output) = stream.poll_output() {
             let sent = match output {
                 Output::Text(text) => match frame_bytes {
                     None => in_time(socket.send(Message::text(text))).await,
@@ -39,23 +39,23 @@ pub(super) async fn run(
             }
         }
 
-        let deadline = session.poll_timeout();
+        let deadline = stream.poll_timeout();
         let received = tokio::select! {
             // Cancel-safe: a message is taken whole or not at all.
-            received = socket.next(), if !session.is_full() => received,
+            received = socket.next(), if !stream.is_full() => received,
             () = sleep_until(deadline) => {
-                session.handle(Instant::now(), Input::Timeout);
+                stream.handle(Instant::now(), Input::Timeout);
                 continue;
             }
-            moments = strikes.next() => {
-                session.strike(Instant::now(), &moments);
+            faults = strikes.next() => {
+                stream.strike(Instant::now(), faults);
                 continue;
             }
         };
         let now = Instant::now();
         match received {
-            Some(Ok(Message::Binary(audio))) => session.handle(now, Input::Audio(audio)),
-            Some(Ok(Message::Text(text))) => session.handle(now, Input::Text(&text)),
+            Some(Ok(Message::Binary(audio))) => stream.handle(now, Input::Audio(audio)),
+            Some(Ok(Message::Text(text))) => stream.handle(now, Input::Text(&text)),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             // Its answer is sent while the rest is read.
             Some(Ok(Message::Close(_))) => return drain(socket).await,

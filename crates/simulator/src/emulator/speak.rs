@@ -3,7 +3,7 @@
 //! The first audio comes after 200 to 300 ms, the rest at ten times the pace of speech in chunks
 //! of any size. Mu-law and linear PCM are spoken, bare or as WAV; the voices are all the same.
 
-mod coding;
+pub(super) mod coding;
 
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! How messages are put into words: as Deepgram does, or oddly and legally all the same.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sidetone_deepgram::listen::message::ServerMessage;
 
@@ -67,7 +68,8 @@ impl Telling {
     }
 }
 
-fn object_of(message: &ServerMessage) -> Map<String, Value> {
+/// A message as the object that it is.
+pub(super) fn object_of(message: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(message) {
         Ok(Value::Object(object)) => object,
         other => unreachable!("a message is an object: {other:?}"),
@@ -88,7 +90,7 @@ fn lengthen(results: &mut Map<String, Value>, bytes: usize) {
 }
 
 /// Adds a field to each object, whatever it lies in.
-fn add_unknown_fields(object: &mut Map<String, Value>) {
+pub(super) fn add_unknown_fields(object: &mut Map<String, Value>) {
     for value in object.values_mut() {
         match value {
             Value::Object(inner) => add_unknown_fields(inner),

@@ -2,6 +2,7 @@
 
 mod fork;
 mod streams;
+mod words;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -20,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::fork::Fork;
 use self::streams::{Handshake, Stream};
 pub(super) use self::streams::{Over, Plan, StatusCallback, dialled};
+use super::attention::Attention;
 use super::conversation::Callee;
 use super::error::{chain, shown};
 use super::exchange::{Order, Registration};
@@ -30,9 +32,8 @@ use super::orders::Interrupt;
 use super::progress::CallCallback;
 use super::record::CallRecord;
 use super::socket::Received;
-use super::stream::Fate;
 use super::web::Web;
-use super::{Alert, End, Fault, HeardWord, Options, Party, PhoneError, Report, Spoken};
+use super::{Alert, End, Fault, Options, Party, PhoneError, Report};
 use crate::dice::Dice;
 use crate::voice::SpokenWord;
 
@@ -111,6 +112,8 @@ impl Call {
             [options.from.clone(), options.to.clone()],
             status,
         ));
+        let interjections = std::mem::take(&mut options.interjections);
+        let attention = Attention::new(interjections, options.takes_turns);
         let now = Instant::now();
         Self {
             call_sid,
@@ -124,7 +127,7 @@ impl Call {
             last_status: CallStatus::Completed,
             callback: CallCallback::of_number(options.status_callback.clone()),
             clock: FrameClock::new(now),
-            line: Line::new(std::mem::take(&mut options.turns)),
+            line: Line::new(std::mem::take(&mut options.turns), attention),
             callee: Callee::Absent,
             stream_ahead: true,
             keypad: Keypad::new(&options.dtmf),
@@ -342,8 +345,10 @@ impl Call {
             .iter_mut()
             .find_map(|stream| stream.side.playback());
         self.line.advance(self.callee, playback);
-        let all_said = self.line.all_said(self.callee);
-        let pressed = if self.gathering.is_some() || all_said && self.has_bidirectional_stream() {
+        let presses_keys = self.line.all_said(self.callee)
+            && self.has_bidirectional_stream()
+            && !self.line.is_others_turn();
+        let pressed = if self.gathering.is_some() || presses_keys {
             self.keypad.advance()
         } else {
             None
@@ -367,44 +372,6 @@ impl Call {
         self.record_words();
         self.tend_fork(due);
         self.leave_streams_in_time(due);
-    }
-
-    fn record_words(&mut self) {
-        self.unsettled.extend(self.line.ended().iter().cloned());
-        self.settle_words();
-        let origin = self.origin;
-        for word in self.line.take_heard() {
-            let heard = HeardWord {
-                start_ms: to_ms(origin, word.start),
-                word: word.word,
-                text: word.text,
-            };
-            self.entry.update(|call| call.heard.push(heard));
-        }
-    }
-
-    /// Records the words that have left, and forgets those that never will.
-    fn settle_words(&mut self) {
-        let origin = self.origin;
-        let sent_at = std::time::Instant::now();
-        self.unsettled.retain(|(party, word)| {
-            let fates = self
-                .streams
-                .iter()
-                .map(|stream| stream.side.fate(*party, word));
-            let is_carried = fates.clone().any(|fate| fate == Fate::Carried);
-            if is_carried {
-                let spoken = Spoken {
-                    party: *party,
-                    word: word.word.clone(),
-                    start_ms: to_ms(origin, word.start),
-                    end_ms: to_ms(origin, word.end),
-                    sent_at,
-                };
-                self.entry.update(|call| call.spoken.push(spoken));
-            }
-            !is_carried && fates.clone().any(|fate| fate == Fate::Waiting)
-        });
     }
 
     /// Why the call is to end now, if it is.
@@ -445,10 +412,15 @@ impl Call {
         while let Some(note) = self.errands.next().await {
             self.note_all(note);
         }
-        let turns_left = self.line.turns_left();
-        if turns_left > 0 {
+        let [turns, interjections] = self.line.left();
+        if turns > 0 {
             self.note(format!(
-                "{turns_left} turns were not said: their time did not come"
+                "{turns} turns were not said: their time did not come"
+            ));
+        }
+        if interjections > 0 {
+            self.note(format!(
+                "{interjections} interjections were not said: their cue did not come"
             ));
         }
         let record = self.entry.record();
@@ -456,6 +428,7 @@ impl Call {
             call_sid: record.call_sid,
             spoken: record.spoken,
             heard: record.heard,
+            stretches: record.stretches,
             digits: record.digits,
             played_samples: record.played_samples,
             streams: record.streams,
@@ -476,12 +449,6 @@ pub(super) fn noted<E: std::error::Error + 'static>(
         let failed = errand.await.err();
         failed.map(|error| format!("{what} failed: {}", chain(&error)))
     })
-}
-
-/// A position of the line as call time, which begins at `origin` and is 0 before.
-fn to_ms(origin: Option<u64>, position: u64) -> u64 {
-    let since_origin = origin.map_or(0, |origin| position.saturating_sub(origin));
-    since_origin / sidetone_audio::SAMPLES_PER_MS
 }
 
 /// Says when frames are due: every 20 ms from the beginning, however late it is asked.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::attention::Attention;
 use super::line::{FRAME, Frame};
 use super::{Party, Turn};
 use crate::voice::{SpokenWord, speak};
@@ -46,19 +47,22 @@ impl Speaking {
     }
 }
 
-/// The turns of a call: each is said when its time has come and its party is on the phone.
+/// The turns of a call: each is said when its time has come and its party is on the phone; what is
+/// thrown in, when its cue has come.
 #[derive(Debug)]
 pub(super) struct Conversation {
     turns: VecDeque<Turn>,
+    attention: Attention,
     speaking: Option<Speaking>,
     /// Since the last turn ended, or since the conversation began.
     silence: Duration,
 }
 
 impl Conversation {
-    pub(super) fn new(turns: Vec<Turn>) -> Self {
+    pub(super) fn new(turns: Vec<Turn>, attention: Attention) -> Self {
         Self {
             turns: turns.into(),
+            attention,
             speaking: None,
             silence: Duration::ZERO,
         }
@@ -75,7 +79,9 @@ impl Conversation {
         ended: &mut Vec<(Party, SpokenWord)>,
     ) {
         if self.speaking.is_none() {
-            self.speaking = self.next_turn(callee).map(|turn| Speaking::of(turn, at));
+            let next = self.attention.interjection();
+            let next = next.or_else(|| self.next_turn(callee));
+            self.speaking = next.map(|turn| Speaking::of(turn, at));
         }
         let Some(speaking) = &mut self.speaking else {
             self.silence += FRAME;
@@ -94,20 +100,28 @@ impl Conversation {
             meanwhile.fill(other, |_| {});
         }
         if speaking.is_over() {
+            if party == Party::Caller {
+                self.attention.caller_spoke();
+            }
             self.speaking = None;
             self.silence = Duration::ZERO;
         }
     }
 
+    /// What the caller hears and makes of it.
+    pub(super) fn attention(&mut self) -> &mut Attention {
+        &mut self.attention
+    }
+
     fn next_turn(&mut self, callee: Callee) -> Option<Turn> {
         self.turns.pop_front_if(|turn| {
-            let is_there = match (turn.party, &turn.meanwhile) {
-                (Party::Caller, None) => true,
+            let may_begin = match (turn.party, &turn.meanwhile) {
+                (Party::Caller, None) => !self.attention.is_others_turn(self.silence),
                 // A recording of both waits for the callee, if one is to come.
                 (Party::Caller, Some(_)) => callee != Callee::Expected,
                 (Party::Callee, _) => callee == Callee::Present,
             };
-            is_there && self.silence >= turn.pause
+            may_begin && self.silence >= turn.pause
         })
     }
 
@@ -135,9 +149,19 @@ impl Conversation {
         self.speaking.is_some()
     }
 
-    /// Turns not begun.
-    pub(super) fn turns_left(&self) -> usize {
-        self.turns.len()
+    /// Whether the caller, who has nothing more to say, leaves the word to the other side.
+    pub(super) fn is_others_turn(&self) -> bool {
+        self.attention.is_others_turn(self.silence)
+    }
+
+    /// How long the caller, who has nothing more to say, waits for the other side.
+    pub(super) fn waits_for(&self) -> Duration {
+        self.attention.waits_for()
+    }
+
+    /// Turns not begun, and what was to be thrown in and was not.
+    pub(super) fn left(&self) -> [usize; 2] {
+        [self.turns.len(), self.attention.interjections_left()]
     }
 }
 

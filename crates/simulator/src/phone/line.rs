@@ -5,8 +5,10 @@ use std::time::Duration;
 use sidetone_audio::SAMPLES_PER_MS;
 use sidetone_audio::ulaw::SILENCE;
 
+use super::attention::{Attention, Other};
 use super::conversation::{Callee, Conversation, Voicing};
 use super::playback::Playback;
+use super::stretch::{Stretch, Stretches};
 use super::{Party, Turn};
 use crate::voice::{Ear, Heard, SpokenWord};
 
@@ -42,15 +44,17 @@ pub(super) struct Line {
     ended: Vec<(Party, SpokenWord)>,
     ear: Ear,
     made_out: Vec<Heard>,
+    heard: Vec<SpokenWord>,
+    stretches: Stretches,
     /// How long nobody has said anything.
     silence: Duration,
 }
 
 impl Line {
-    pub(super) fn new(turns: Vec<Turn>) -> Self {
+    pub(super) fn new(turns: Vec<Turn>, attention: Attention) -> Self {
         Self {
             position: 0,
-            conversation: Conversation::new(turns),
+            conversation: Conversation::new(turns, attention),
             open: false,
             held: false,
             announcement: None,
@@ -59,6 +63,8 @@ impl Line {
             ended: Vec::new(),
             ear: Ear::default(),
             made_out: Vec::new(),
+            heard: Vec::new(),
+            stretches: Stretches::default(),
             silence: Duration::ZERO,
         }
     }
@@ -118,10 +124,15 @@ impl Line {
     }
 
     /// Moves on by 20 ms. `playback` is that of the bidirectional stream, if there is one.
-    pub(super) fn advance(&mut self, callee: Callee, playback: Option<&mut Playback>) {
+    pub(super) fn advance(&mut self, callee: Callee, mut playback: Option<&mut Playback>) {
         self.inbound.fill(SILENCE);
         self.outbound.fill(SILENCE);
         self.ended.clear();
+        let other = match &mut playback {
+            None => Other::Absent,
+            Some(playback) => self.other(playback),
+        };
+        self.conversation.attention().notice(other);
         let mut is_silent = true;
         if self.open && (!self.held || self.conversation.is_speaking()) {
             let Self {
@@ -142,17 +153,65 @@ impl Line {
             self.announcement
                 .take_if(|announcement| announcement.is_over());
         }
-        if let Some(playback) = playback.filter(|playback| playback.is_playing()) {
-            is_silent = false;
-            playback.fill(&mut self.outbound);
+        if let Some(playback) = playback {
+            is_silent &= !playback.is_playing();
+            self.play_back(playback);
         }
-        self.ear.hear(&self.outbound, &mut self.made_out);
+        self.listen();
         self.position += FRAME_SAMPLES as u64;
         self.silence = if is_silent {
             self.silence + FRAME
         } else {
             Duration::ZERO
         };
+    }
+
+    /// What the other side does on the stream that has this to play.
+    fn other(&mut self, playback: &mut Playback) -> Other {
+        self.hear_clear(playback);
+        if self.stretches.is_speaking() {
+            Other::Speaking
+        } else {
+            Other::Silent
+        }
+    }
+
+    /// Plays what a bidirectional stream has to play, if there is something.
+    fn play_back(&mut self, playback: &mut Playback) {
+        let before = playback.played();
+        if playback.is_playing() {
+            playback.fill(&mut self.outbound);
+        }
+        self.stretches
+            .advance(self.position, playback.played() - before);
+        playback
+            .take_ahead()
+            .for_each(|ahead| self.stretches.arrive(ahead));
+    }
+
+    fn hear_clear(&mut self, playback: &mut Playback) {
+        if let Some(clear) = playback.take_clear() {
+            self.stretches.clear(self.position, clear);
+        }
+    }
+
+    /// Makes out the words on the outbound track.
+    fn listen(&mut self) {
+        self.ear.hear(&self.outbound, &mut self.made_out);
+        for heard in self.made_out.drain(..) {
+            if let Heard::Word(word) = heard {
+                self.conversation.attention().hear(&word.word);
+                self.stretches.hear(&word);
+                self.heard.push(word);
+            }
+        }
+    }
+
+    /// The bidirectional stream is over, and this was left of what it had to play.
+    pub(super) fn end_playback(&mut self, playback: &mut Playback) {
+        self.hear_clear(playback);
+        self.stretches.close();
+        self.conversation.attention().notice(Other::Absent);
     }
 
     /// Where the next frames begin.
@@ -175,16 +234,23 @@ impl Line {
 
     /// Takes the words the caller has heard whole.
     pub(super) fn take_heard(&mut self) -> impl Iterator<Item = SpokenWord> + '_ {
-        self.made_out.drain(..).filter_map(|heard| match heard {
-            Heard::Word(word) => Some(word),
-            Heard::Begun { .. } | Heard::Broken { .. } => None,
-        })
+        self.heard.drain(..)
+    }
+
+    /// Takes the stretches that are over of what bidirectional streams let the caller hear.
+    pub(super) fn take_stretches(&mut self) -> impl Iterator<Item = Stretch> + '_ {
+        self.stretches.take()
     }
 
     /// Whether the caller has nothing more to wait for: all is said, if the callee stays where it
-    /// is, and both sides were silent for `linger`.
+    /// is, and both sides were silent for `linger`, or as long as an answer is waited for.
     pub(super) fn is_over(&self, callee: Callee, linger: Duration) -> bool {
-        self.all_said(callee) && self.silence >= linger
+        self.all_said(callee) && self.silence >= linger.max(self.conversation.waits_for())
+    }
+
+    /// Whether the caller, who has said all, leaves the word to the other side.
+    pub(super) fn is_others_turn(&self) -> bool {
+        self.conversation.is_others_turn()
     }
 
     /// Whether the conversation has begun and is over, if the callee stays where it is.
@@ -192,122 +258,11 @@ impl Line {
         self.open && self.conversation.is_over(callee)
     }
 
-    /// Turns not begun.
-    pub(super) fn turns_left(&self) -> usize {
-        self.conversation.turns_left()
+    /// Turns not begun, and what was to be thrown in and was not.
+    pub(super) fn left(&self) -> [usize; 2] {
+        self.conversation.left()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::voice::speak;
-
-    /// Moves the line on by `frames`, and gives what was on it and which words ended.
-    fn advance(line: &mut Line, callee: Callee, frames: usize) -> [Vec<u8>; 2] {
-        let mut audio = [Vec::new(), Vec::new()];
-        for _ in 0..frames {
-            line.advance(callee, None);
-            audio[0].extend(line.frame(Party::Caller));
-            audio[1].extend(line.frame(Party::Callee));
-        }
-        audio
-    }
-
-    fn is_silent(audio: &[u8]) -> bool {
-        audio.iter().all(|sample| *sample == SILENCE)
-    }
-
-    #[test]
-    fn nobody_speaks_before_the_line_is_open() {
-        let mut line = Line::new(vec![Turn::say(Party::Caller, "Hello")]);
-        let [inbound, outbound] = advance(&mut line, Callee::Present, 100);
-        assert!(is_silent(&inbound) && is_silent(&outbound));
-    }
-
-    #[test]
-    fn a_turn_begins_its_pause_after_the_former_one_ended() {
-        let first = Turn {
-            pause: Duration::ZERO,
-            ..Turn::say(Party::Caller, "Hello")
-        };
-        let second = Turn {
-            pause: Duration::from_millis(100),
-            ..first.clone()
-        };
-        let mut line = Line::new(vec![first, second]);
-        line.open();
-        let [inbound, _] = advance(&mut line, Callee::Absent, 200);
-
-        let hello = speak("Hello").ulaw;
-        assert_eq!(inbound[..hello.len()], hello);
-        let frames_of_first = hello.len().div_ceil(FRAME_SAMPLES);
-        let second_at = (frames_of_first + 5) * FRAME_SAMPLES;
-        assert!(is_silent(&inbound[hello.len()..second_at]));
-        assert_eq!(inbound[second_at..second_at + hello.len()], hello);
-        assert!(is_silent(&inbound[second_at + hello.len()..]));
-    }
-
-    #[test]
-    fn the_callee_speaks_once_answered_and_the_caller_waits_for_that() {
-        let mut line = Line::new(vec![
-            Turn::say(Party::Callee, "Hello"),
-            Turn::say(Party::Caller, "Hello"),
-        ]);
-        line.open();
-        let [inbound, outbound] = advance(&mut line, Callee::Expected, 100);
-        assert!(is_silent(&inbound) && is_silent(&outbound));
-        assert!(!line.all_said(Callee::Expected));
-        let [inbound, outbound] = advance(&mut line, Callee::Present, 200);
-        assert_eq!(outbound[..8_000], *{
-            let mut said = speak("Hello").ulaw;
-            said.resize(8_000, SILENCE);
-            said
-        });
-        assert!(!is_silent(&inbound));
-        assert!(line.all_said(Callee::Present));
-    }
-
-    #[test]
-    fn who_waits_for_a_callee_that_never_comes_hangs_up() {
-        let mut line = Line::new(vec![Turn::say(Party::Callee, "Hello")]);
-        line.open();
-        advance(&mut line, Callee::Absent, 50);
-        assert!(line.is_over(Callee::Absent, Duration::from_secs(1)));
-        assert!(!line.is_over(Callee::Absent, Duration::from_secs(2)));
-        assert_eq!(line.turns_left(), 1);
-    }
-
-    #[test]
-    fn the_words_that_ended_are_told_with_their_place_on_the_line() {
-        let mut line = Line::new(vec![Turn::say(Party::Caller, "Good morning")]);
-        advance(&mut line, Callee::Absent, 3);
-        line.open();
-        let mut ended = Vec::new();
-        let mut inbound = vec![SILENCE; 3 * FRAME_SAMPLES];
-        for _ in 0..150 {
-            line.advance(Callee::Absent, None);
-            inbound.extend(line.frame(Party::Caller));
-            ended.extend(line.ended().iter().map(|(_, word)| word.clone()));
-            assert!(ended.last().is_none_or(|word| word.end <= line.position()));
-        }
-        let mut heard = Vec::new();
-        Ear::default().hear(&inbound, &mut heard);
-        heard.retain(|heard| matches!(heard, Heard::Word(_)));
-        assert_eq!(
-            heard,
-            ended.into_iter().map(Heard::Word).collect::<Vec<_>>()
-        );
-        assert_eq!(heard.len(), 2);
-    }
-
-    #[test]
-    fn an_announcement_is_heard_by_the_caller() {
-        let mut line = Line::new(Vec::new());
-        line.announce("Good morning");
-        advance(&mut line, Callee::Absent, 150);
-        assert!(!line.is_announcing());
-        let heard: Vec<String> = line.take_heard().map(|word| word.word).collect();
-        assert_eq!(heard, ["good", "morning"]);
-    }
-}
+mod tests;

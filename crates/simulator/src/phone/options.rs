@@ -11,7 +11,7 @@ use sidetone_twilio::{AccountSid, CallSid};
 use url::Url;
 
 use super::error::shown;
-use super::{Exchange, Fault};
+use super::{Exchange, Fault, Interjection};
 
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub struct Options {
     /// is answered, on a ws target with an outbound track at once. Turns of someone who never
     /// comes to the phone are not said.
     pub turns: Vec<Turn>,
+    /// What the caller says besides, in this order, each as soon as its cue comes.
+    pub interjections: Vec<Interjection>,
+    /// On a bidirectional stream, the caller lets the other side finish before the next turn and
+    /// before the keys: that is when it has spoken since the caller did, and then was silent for
+    /// 700 ms. The caller goes on alone when nothing comes within 5 s, the first time within 2 s.
+    pub takes_turns: bool,
     /// Keys pressed after the turns, on a bidirectional stream; `w` waits for half a second.
     pub dtmf: String,
     /// How long a dialled number rings before it is answered.
@@ -117,6 +123,8 @@ impl Options {
             auth_token: None,
             status_callback: None,
             turns: Vec::new(),
+            interjections: Vec::new(),
+            takes_turns: false,
             dtmf: String::new(),
             ring: Duration::from_secs(1),
             tracks: vec![MediaTrack::Inbound],
@@ -139,6 +147,8 @@ impl fmt::Debug for Options {
             .field("account_sid", &self.account_sid)
             .field("call_sid", &self.call_sid)
             .field("turns", &self.turns.len())
+            .field("interjections", &self.interjections.len())
+            .field("takes_turns", &self.takes_turns)
             .field("tracks", &self.tracks)
             .field("faults", &self.faults)
             .field("seed", &self.seed)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sidetone_twilio::form::{CallStatus, Direction};
 use sidetone_twilio::{AccountSid, CallSid, StreamSid};
 
-use super::{Alert, End, HeardWord, Spoken, StreamReport};
+use super::{Alert, End, HeardWord, Spoken, StreamReport, Stretch};
 
 /// A call as the exchange knows it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct CallRecord {
     pub spoken: Vec<Spoken>,
     /// As in [`Report::heard`](super::Report::heard), so far.
     pub heard: Vec<HeardWord>,
+    /// As in [`Report::stretches`](super::Report::stretches), so far.
+    pub stretches: Vec<Stretch>,
     /// As in [`Report::digits`](super::Report::digits), so far.
     pub digits: String,
     /// As in [`Report::played_samples`](super::Report::played_samples), so far.
@@ -96,6 +98,7 @@ impl CallRecord {
             ended_at: None,
             spoken: Vec::new(),
             heard: Vec::new(),
+            stretches: Vec::new(),
             digits: String::new(),
             played_samples: 0,
             open_streams: Vec::new(),
@@ -157,6 +160,7 @@ impl CallRecord {
             "end": self.end.as_ref().map(End::name),
             "spoken": self.spoken,
             "heard": self.heard,
+            "stretches": self.stretches,
             "digits": self.digits,
             "open_streams": self.open_streams,
             "streams": self.streams,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use sidetone_twilio::stream::MediaTrack;
 use sidetone_twilio::{CallSid, StreamSid};
@@ -19,6 +20,8 @@ pub struct Report {
     /// The words the caller heard whole: what a bidirectional stream played, what `<Say>` said and
     /// what the callee said.
     pub heard: Vec<HeardWord>,
+    /// Of that, what bidirectional streams played, stretch by stretch, and how each ended.
+    pub stretches: Vec<Stretch>,
     /// The keys that `<Play digits>` let the caller hear.
     pub digits: String,
     /// Audio that bidirectional streams sent and that was played, in samples of 8000 Hz.
@@ -61,6 +64,33 @@ pub struct HeardWord {
     pub text: String,
     /// Where it begins, in ms of call time; 0 for what was heard before.
     pub start_ms: u64,
+    /// Where it ends.
+    pub end_ms: u64,
+}
+
+/// What a bidirectional stream let the caller hear with pauses of less than 700 ms in it, up to
+/// the next longer one or a `clear`. Times are ms of call time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stretch {
+    /// Where its first audio begins.
+    pub start_ms: u64,
+    /// Where its last audio that was played ends.
+    pub end_ms: u64,
+    /// How long before its playing each `media` message came, in ms.
+    pub ahead_ms: Vec<u64>,
+    /// The words the caller heard whole.
+    pub words: Vec<HeardWord>,
+    /// The `clear` that cut it short; `None`: it came to its end.
+    pub clear: Option<Clear>,
+}
+
+/// A `clear` that came while something was played or waited to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Clear {
+    /// When it came, by the clock of this machine.
+    pub at: Timestamp,
+    /// Audio that was thrown away, in ms.
+    pub discarded_ms: u64,
 }
 
 /// What became of a stream that was open.

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sidetone_audio::SAMPLES_PER_MS;
 use sidetone_audio::ulaw::SILENCE;
 use sidetone_twilio::stream::incoming::{self, MediaFrame, Start};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use self::shaping::Shaper;
 use self::stamps::Stamps;
-use super::line::Line;
+use super::line::{FRAME, Line};
 use super::playback::Playback;
 use super::{Fault, Party, StreamReport};
 use crate::dice::Dice;
@@ -278,9 +279,14 @@ impl StreamSide {
         self.written()
     }
 
-    /// Takes a text message of the server. After a violation the stream goes on without what was
-    /// wrong, but not after [`Violation::NOT_BIDIRECTIONAL`].
-    pub(super) fn receive(&mut self, text: &str) -> Result<(), Violation> {
+    /// Takes a text message of the server that comes `now`, `at` a time of day. After a violation the stream goes
+    /// on without what was wrong, but not after [`Violation::NOT_BIDIRECTIONAL`].
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        at: Timestamp,
+        text: &str,
+    ) -> Result<(), Violation> {
         let Some(playback) = &mut self.playback else {
             return Err(Violation::new(
                 Violation::NOT_BIDIRECTIONAL,
@@ -298,15 +304,16 @@ impl StreamSide {
                 payload
                     .decode_into(&mut self.audio)
                     .map_err(|error| invalid(&error))?;
+                let until_next = (self.now.0 + FRAME).saturating_duration_since(now);
                 playback
-                    .push_audio(&self.audio)
+                    .push_audio(&self.audio, until_next)
                     .map_err(|error| invalid(&error))
             }
             Outgoing::Mark { name, .. } => playback
                 .push_mark(name.into_owned())
                 .map_err(|error| invalid(&error)),
             Outgoing::Clear { .. } => {
-                playback.clear();
+                playback.clear(at);
                 Ok(())
             }
         }

@@ -1,5 +1,6 @@
 //! Calls over real sockets, in real time, against a server that records what it is sent.
 
+mod debugger;
 pub(crate) mod server;
 mod verbs;
 

@@ -7,7 +7,7 @@ pub(super) const MAX_WORD_BYTES: usize = 64;
 
 /// The word in lower case, without what surrounds its first and last letter or digit; empty when
 /// it has none.
-pub(super) fn bare(written: &str) -> String {
+pub(crate) fn bare(written: &str) -> String {
     written
         .trim_matches(|c: char| !c.is_alphanumeric())
         .to_lowercase()

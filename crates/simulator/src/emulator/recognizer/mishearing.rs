@@ -71,7 +71,7 @@ fn merge_numerals(words: &[HeardWord]) -> Vec<HeardWord> {
     merged
 }
 
-const DIGITS: [&str; 10] = [
+pub(in crate::emulator) const DIGITS: [&str; 10] = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 ];
 

@@ -1,7 +1,6 @@
 use sidetone_deepgram::listen::message::{CLOSE_STREAM, FINALIZE, KEEP_ALIVE, Results};
 
 use super::*;
-use crate::emulator::faults::{Caller, Faults};
 use crate::voice::speak;
 
 /// A session and a clock that is moved by hand.
@@ -229,7 +228,7 @@ fn a_flood_makes_the_client_wait() {
 /// A line whose stream has what these faults ask for.
 fn faulty(query: &str, written: &[&str]) -> Line {
     let faults = Faults::new(written.iter().map(|text| text.parse().unwrap()).collect());
-    let (flaws, _) = faults.at_opening(Caller::default());
+    let flaws = faults.at_opening(&Caller::default());
     Line::flawed(query, &flaws)
 }
 
@@ -314,7 +313,9 @@ fn a_stream_can_be_struck_while_it_is_open() {
     let mut line = Line::open("");
     line.audio(&[0xFF; 160]);
     line.pass(secs(5));
-    line.session.strike(line.now, &[(secs(2), Moment::Drop)]);
+    let faults = Faults::new(vec!["drop:after_ms=2000".parse().unwrap()]);
+    line.session.strike(line.now, &faults);
+    line.handle(Input::Timeout);
     line.pass(secs(60));
     assert_eq!(line.sent, [(secs(7), Output::Break)]);
 }

@@ -7,7 +7,7 @@ use sidetone_deepgram::speak::query::{Encoding, Query};
 
 /// A coding that can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Coding {
+pub(in crate::emulator) struct Coding {
     sample: Sample,
     rate_hz: u32,
 }
@@ -20,7 +20,7 @@ enum Sample {
 
 impl Coding {
     /// What was asked for; `None` when it cannot be made here.
-    pub(super) fn of(query: &Query) -> Option<Self> {
+    pub(in crate::emulator) fn of(query: &Query) -> Option<Self> {
         let sample = match query.encoding {
             Encoding::Mulaw => Sample::Mulaw,
             Encoding::Linear16 => Sample::Linear16,
@@ -35,7 +35,7 @@ impl Coding {
     }
 
     /// Codes telephone audio anew. Each sample is held as long as it lasted there.
-    pub(super) fn encode(self, codes: &[u8]) -> Vec<u8> {
+    pub(in crate::emulator) fn encode(self, codes: &[u8]) -> Vec<u8> {
         let held = (self.rate_hz / TELEPHONE_HZ) as usize;
         let samples = codes
             .iter()
@@ -48,18 +48,18 @@ impl Coding {
         }
     }
 
-    pub(super) fn bytes_in(self, duration: Duration) -> usize {
+    pub(in crate::emulator) fn bytes_in(self, duration: Duration) -> usize {
         let bytes = duration.as_micros() * u128::from(self.bytes_per_second()) / 1_000_000;
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    pub(super) fn duration_of(self, bytes: usize) -> Duration {
+    pub(in crate::emulator) fn duration_of(self, bytes: usize) -> Duration {
         let micros = bytes as u64 * 1_000_000 / u64::from(self.bytes_per_second());
         Duration::from_micros(micros)
     }
 
     /// The header of a file whose length is not known yet.
-    pub(super) fn wav_header(self) -> Vec<u8> {
+    pub(in crate::emulator) fn wav_header(self) -> Vec<u8> {
         let tag: u16 = match self.sample {
             Sample::Mulaw => 7,
             Sample::Linear16 => 1,

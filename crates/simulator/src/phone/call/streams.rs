@@ -125,7 +125,7 @@ impl Stream {
 
     /// Takes a message, and says what is wrong with it.
     fn receive(&mut self, text: &str) -> Option<Violation> {
-        let taken = self.side.receive(text);
+        let taken = self.side.receive(Instant::now(), Timestamp::now(), text);
         self.echo_marks();
         self.socket.flush();
         taken.err()
@@ -409,6 +409,10 @@ impl Call {
                 report.discarded_frames
             );
             self.alert(31930, Some(&report.stream_sid), detail);
+        }
+        if let Some(playback) = side.playback() {
+            self.line.end_playback(playback);
+            self.record_stretches();
         }
         let told = self.stream_status_told(&report.stream_sid, &status, event);
         self.strike(&report.stream_sid);

@@ -3,6 +3,7 @@
 use sidetone_twilio::stream::{Incoming, outgoing};
 
 use super::*;
+use crate::phone::attention::Attention;
 use crate::phone::conversation::Callee;
 use crate::phone::line::{FRAME, FRAME_SAMPLES};
 
@@ -35,13 +36,17 @@ fn with_faults(bidirectional: bool, faults: &[Fault]) -> StreamSide {
     )
 }
 
+fn silent_line() -> Line {
+    Line::new(Vec::new(), Attention::new(Vec::new(), false))
+}
+
 fn say(
     side: &mut StreamSide,
     write: impl Fn(&mut String, &sidetone_twilio::StreamSid),
 ) -> Result<(), Violation> {
     let mut text = String::new();
     write(&mut text, &side.start().stream_sid);
-    side.receive(&text)
+    side.receive(side.origin, Timestamp::UNIX_EPOCH, &text)
 }
 
 /// The media messages of the next frames of a line.
@@ -70,7 +75,7 @@ fn media(message: &str) -> incoming::Media<'_> {
 #[test]
 fn timestamps_begin_like_real_ones_and_wobble_around_20_ms() {
     let mut side = stream(false);
-    let messages = frames(&mut side, &mut Line::new(Vec::new()), 1_000);
+    let messages = frames(&mut side, &mut silent_line(), 1_000);
     let of_track = |track| {
         let media = messages.iter().map(|message| media(message));
         let of_track = media.filter(move |media| media.track == track);
@@ -89,7 +94,7 @@ fn timestamps_begin_like_real_ones_and_wobble_around_20_ms() {
 #[test]
 fn messages_are_counted_over_the_stream_and_chunks_per_track() {
     let mut side = stream(true);
-    let messages = frames(&mut side, &mut Line::new(Vec::new()), 2);
+    let messages = frames(&mut side, &mut silent_line(), 2);
     let numbers: Vec<(u64, u64)> = messages
         .iter()
         .map(|message| media(message))
@@ -112,7 +117,7 @@ fn word(start: u64, end: u64) -> SpokenWord {
 #[test]
 fn a_discarded_frame_breaks_what_its_track_carries_and_no_other() {
     let mut side = stream(false);
-    let mut line = Line::new(Vec::new());
+    let mut line = silent_line();
     frames(&mut side, &mut line, 1);
     let position = line.position();
     line.advance(Callee::Present, None);
@@ -142,7 +147,7 @@ fn a_word_that_is_held_up_waits_and_one_with_a_hole_is_lost() {
         "burst:frames=3,after_ms=20",
         "silent-gap:ms=20,after_ms=100",
     ]);
-    let mut line = Line::new(Vec::new());
+    let mut line = silent_line();
     frames(&mut side, &mut line, 3);
     assert_eq!(side.fate(Party::Caller, &word(100, 400)), Fate::Waiting);
     frames(&mut side, &mut line, 2);
@@ -186,7 +191,7 @@ fn undocumented_keys_and_events_change_nothing_that_is_documented() {
         Incoming::parse(side.undocumented_message().unwrap()),
         Ok(Incoming::Unknown { .. })
     ));
-    let messages = frames(&mut side, &mut Line::new(Vec::new()), 1);
+    let messages = frames(&mut side, &mut silent_line(), 1);
     assert!(messages[0].contains(r#""codec""#) && messages[0].contains(r#""trace""#));
     assert_eq!(media(&messages[0]).track, MediaTrack::Inbound);
     assert!(matches!(
@@ -221,7 +226,12 @@ fn media_is_played_and_marks_come_back() {
 fn check_violation(bidirectional: bool, text: &str, code: u32) {
     let mut side = stream(bidirectional);
     let text = text.replace("MZ", side.start().stream_sid.as_str());
-    assert_eq!(side.receive(&text).unwrap_err().code, code);
+    assert_eq!(
+        side.receive(side.origin, Timestamp::UNIX_EPOCH, &text)
+            .unwrap_err()
+            .code,
+        code
+    );
 }
 
 #[test]

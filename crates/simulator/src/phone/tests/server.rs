@@ -34,8 +34,16 @@ pub(crate) struct Server {
 struct Shared {
     answers: HashMap<String, Answer>,
     plays: Option<String>,
+    ending: Option<Ending>,
     requests: Vec<Request>,
     streams: Vec<RecordedStream>,
+}
+
+/// How a server leaves a stream as soon as it has started.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending {
+    Close { code: u16 },
+    WithoutClose,
 }
 
 #[derive(Clone)]
@@ -110,6 +118,10 @@ impl Server {
         self.shared.lock().unwrap().plays = Some(text.into());
     }
 
+    pub(crate) fn leaves(&self, ending: Ending) {
+        self.shared.lock().unwrap().ending = Some(ending);
+    }
+
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.lock().unwrap().requests.clone()
     }
@@ -171,8 +183,11 @@ async fn accept_stream(
 ) -> Response {
     let path = uri.to_string();
     upgrade.on_upgrade(async move |socket| {
-        let plays = shared.lock().unwrap().plays.clone();
-        let (messages, close_code) = record(socket, plays).await;
+        let (plays, ending) = {
+            let shared = shared.lock().unwrap();
+            (shared.plays.clone(), shared.ending)
+        };
+        let (messages, close_code) = record(socket, plays, ending).await;
         let stream = RecordedStream {
             path,
             headers,
@@ -185,7 +200,11 @@ async fn accept_stream(
 }
 
 /// What was received until the Close, and its code.
-async fn record(mut socket: WebSocket, plays: Option<String>) -> (Vec<String>, Option<u16>) {
+async fn record(
+    mut socket: WebSocket,
+    plays: Option<String>,
+    ending: Option<Ending>,
+) -> (Vec<String>, Option<u16>) {
     let mut messages: Vec<String> = Vec::new();
     let mut close_code = None;
     while let Some(Ok(message)) = socket.recv().await {
@@ -210,16 +229,21 @@ async fn record(mut socket: WebSocket, plays: Option<String>) -> (Vec<String>, O
                 }
                 socket.send(Message::binary(&b"noise"[..])).await.ok();
             }
-            (Incoming::Mark { .. }, _) => {
-                let frame = CloseFrame {
-                    code: 1000,
-                    reason: "enough".into(),
-                };
-                socket.send(Message::Close(Some(frame))).await.ok();
-            }
+            (Incoming::Start(_), None) => match ending {
+                Some(Ending::Close { code }) => close(&mut socket, code).await,
+                Some(Ending::WithoutClose) => break,
+                None => {}
+            },
+            (Incoming::Mark { .. }, _) => close(&mut socket, 1000).await,
             _ => {}
         }
         messages.push(text);
     }
     (messages, close_code)
+}
+
+async fn close(socket: &mut WebSocket, code: u16) {
+    let reason = "enough".into();
+    let frame = CloseFrame { code, reason };
+    socket.send(Message::Close(Some(frame))).await.ok();
 }
