@@ -8,7 +8,7 @@ use crate::run::{command, output, root};
 const HEADING: &str = "## Invariants of the dependency graph";
 
 /// Crates in the whole product, at most.
-const MOST_CRATES: usize = 200;
+const MOST_CRATES: usize = 230;
 
 /// Fails when a crate reaches what `ARCHITECTURE.md` says it does not.
 pub(crate) fn check() -> anyhow::Result<()> {

@@ -56,8 +56,8 @@ pub use types::{Full, Heard, Output, Utterance};
 ///
 /// A value without sockets or clock; `now` never goes back. Its methods are of four kinds.
 ///
-/// - [`begin`](Self::begin), [`say`](Self::say), [`push`](Self::push) and [`end`](Self::end) tell
-///   what is to be said, [`stop`](Self::stop) that nothing is.
+/// - [`begin`](Self::begin), [`say`](Self::say), [`push`](Self::push), [`end`](Self::end) and
+///   [`break_off`](Self::break_off) tell what is to be said, [`stop`](Self::stop) that nothing is.
 /// - [`handle_echo`](Self::handle_echo) and [`handle_timeout`](Self::handle_timeout) tell what
 ///   happened.
 /// - [`poll_output`](Self::poll_output) is drained until `None` after each of these, and what it
@@ -159,6 +159,17 @@ impl Playout {
     /// Nothing happens when the utterance is not the open one.
     pub fn end(&mut self, now: Instant, utterance: Utterance) {
         if self.open(utterance).is_some() {
+            self.close(now);
+        }
+    }
+
+    /// No more audio comes for the utterance, though not all of its text was said. When what came
+    /// was played, it is interrupted.
+    ///
+    /// Nothing happens when the utterance is not the open one.
+    pub fn break_off(&mut self, now: Instant, utterance: Utterance) {
+        if let Some(entry) = self.open(utterance) {
+            entry.is_broken = true;
             self.close(now);
         }
     }

@@ -14,6 +14,8 @@ use crate::event::{
 };
 
 mod clock;
+mod conversing;
+mod feed;
 mod hearing;
 mod lane;
 mod latency;
@@ -24,19 +26,23 @@ mod routing;
 mod setup;
 mod speaking;
 mod stream;
+mod talking;
 
 use clock::{Clock, ms, to_ms};
+pub use conversing::Builtin;
+use conversing::Conversing;
 use lane::Lane;
 use latency::Latencies;
 use leg::{Leg, LegLife};
 use life::Life;
 pub use life::outcome;
-pub use output::{FetchKey, LinkKey, Note, Output, ProviderText, Summary};
+pub use output::{FetchKey, FunctionKey, LinkKey, Next, Note, Output, ProviderText, Summary};
 use routing::Closing;
 pub use setup::{
-    Fetched, Limits, Links, Listen, NotSaid, Setup, Speech, StreamEnd, StreamKey, StreamStart,
+    Agent, Fetched, Function, FunctionOutcome, Limits, Links, Listen, NotSaid, Setup, Speech,
+    StreamEnd, StreamKey, StreamStart,
 };
-use speaking::{Does, Speaking};
+use speaking::Speaking;
 use stream::Stream;
 
 /// One call, from its first stream to its last word.
@@ -58,9 +64,9 @@ use stream::Stream;
 /// What is true of the streams, the end of the call and its reason is the public contract; in
 /// short: a track is taken from the newest stream that brings it; a listen link is made for each
 /// stream (or, by [`Links`], for each of its tracks) that brings a track no link hears, and
-/// finished as soon as no stream feeds it; the call
-/// ends when Twilio says so, or 2 s after its last stream, and `call.ended` comes when every link
-/// has heard all there was.
+/// finished as soon as no stream feeds it; an agent comes with the first bidirectional stream and
+/// waits 2 s for the next one; the call ends when Twilio says so, or 2 s after its last stream, and
+/// `call.ended` comes when every link has heard all there was.
 pub struct Engine {
     call: Call,
     life: Life,
@@ -83,8 +89,13 @@ pub struct Engine {
     legs: Vec<Leg>,
     legs_made: u32,
     greeting: Option<Speech>,
+    /// Twilio has ended the stream, or will, to press keys: until when the next one may take.
+    returns_by: Option<Instant>,
     /// What is said into the newest stream, when that is bidirectional.
     speaking: Option<Speaking>,
+    agent: Option<Agent>,
+    /// What is between the caller and the agent, from the first bidirectional stream on.
+    conversing: Option<Conversing>,
     fetches_made: u32,
     /// What Twilio's callback said last.
     progress: Option<String>,
@@ -123,7 +134,10 @@ impl Engine {
             legs: Vec::new(),
             legs_made: 0,
             greeting: setup.greeting.filter(|_| !is_reopened),
+            returns_by: None,
             speaking: None,
+            agent: setup.agent,
+            conversing: None,
             fetches_made: 0,
             progress: None,
             refusals: Vec::new(),
@@ -173,16 +187,17 @@ impl Engine {
             self.start_call(wall);
         }
         self.life.stream_started();
+        self.returns_by = None;
         self.streams
             .push(Stream::new(now, key, tracks, self.limits.idle_timeout));
         self.route(now);
         if bidirectional {
-            self.speak_into(now, key);
+            self.talk_into(now, key);
         }
         if self.going_down {
             self.close_streams(now, Closing::GoingDown);
         }
-        self.settle(wall);
+        self.settle(now, wall);
         key
     }
 
@@ -223,7 +238,13 @@ impl Engine {
             self.outputs
                 .push_back(Output::Note(Note::FirstAudio(track)));
         }
-        let Some(link) = lane.link else { return };
+        let link = lane.link;
+        if track == Track::Inbound
+            && let Some(conversing) = &mut self.conversing
+        {
+            conversing.hear(now, placement.at, payload);
+        }
+        let Some(link) = link else { return };
         if lane.asks(payload) {
             self.outputs.push_back(Output::Note(Note::NoResult));
         }
@@ -249,44 +270,8 @@ impl Engine {
                 track: Track::Inbound,
                 digit,
             }));
+            self.tell_key(now, stream, digit);
         }
-    }
-
-    /// A mark came back: what was sent before it was played, or cleared.
-    pub fn handle_mark(&mut self, now: Instant, wall: Timestamp, stream: StreamKey, name: &str) {
-        self.handle_sign_of_life(now, stream);
-        if self.speaking.as_ref().is_some_and(|it| it.stream == stream) {
-            self.speaking(now, |speaking, does| speaking.echo(now, name, does));
-            self.settle(wall);
-        }
-    }
-
-    /// Something is to be said.
-    ///
-    /// # Errors
-    /// See [`NotSaid`]; then nothing happens.
-    pub fn handle_speak(&mut self, now: Instant, speech: Speech) -> Result<(), NotSaid> {
-        self.speaking(now, |speaking, does| speaking.say(now, speech, does))
-            .unwrap_or(Err(NotSaid::NotBidirectional))
-    }
-
-    /// Nothing more is to be said: what is being said falls silent now, and what waits is dropped.
-    pub fn handle_silence(&mut self, now: Instant) {
-        self.speaking(now, |speaking, does| speaking.stop(now, "stopped", does));
-    }
-
-    /// Something came of an [`Output::Fetch`].
-    pub fn handle_fetched(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        fetch: FetchKey,
-        fetched: Fetched<'_>,
-    ) {
-        self.speaking(now, |speaking, does| {
-            speaking.fetched(now, fetch, fetched, does);
-        });
-        self.settle(wall);
     }
 
     /// A stream ended.
@@ -298,7 +283,7 @@ impl Engine {
         end: StreamEnd,
     ) {
         self.end_stream(now, stream, end.reason());
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// Twilio's callback says that a stream has stopped. It ends as soon as nothing more comes of
@@ -330,7 +315,7 @@ impl Engine {
         if let Some(told) = outcome(status) {
             self.life.told(now, told);
         }
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// Sidetone asks Twilio to end the call, and its streams may end before Twilio has answered: if
@@ -343,14 +328,14 @@ impl Engine {
     /// for this reason. A stream that has not ended by itself after 2 s is closed.
     pub fn handle_ordered_end(&mut self, now: Instant, wall: Timestamp, reason: EndReason) {
         self.life.ordered(now, reason);
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// The call is to be hung up by closing its streams: after a bidirectional one Twilio asks what
     /// comes next.
     pub fn handle_hang_up(&mut self, now: Instant, wall: Timestamp) {
         self.hang_up(now);
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// Something happened on a listen link. Never pass `link::Input::Audio`, `Finish`, `Timeout`.
@@ -370,7 +355,7 @@ impl Engine {
         }
         self.legs[index].link.handle(now, input);
         self.drain_link(now, index);
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// The process is going down: end the call cleanly (reason `shutdown`).
@@ -382,7 +367,7 @@ impl Engine {
         }
         self.close_streams(now, Closing::GoingDown);
         self.life.stop_lingering();
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// The deadline of `poll_timeout` has come.
@@ -393,6 +378,9 @@ impl Engine {
             self.drain_link(now, index);
         }
         self.speaking(now, |speaking, does| speaking.handle_timeout(now, does));
+        self.conversing(now, |conversing, stage| {
+            conversing.handle_timeout(now, stage);
+        });
         for track in Track::ALL {
             if self.lanes[track.index()].has_gone_quiet(now) {
                 self.outputs.push_back(Output::Note(Note::NoAudio(track)));
@@ -402,7 +390,7 @@ impl Engine {
             self.close_streams(now, Closing::CallOver);
             self.life.stop_lingering();
         }
-        self.settle(wall);
+        self.settle(now, wall);
     }
 
     /// What is to be done next.
@@ -416,10 +404,12 @@ impl Engine {
         let legs = self.legs.iter().filter_map(Leg::deadline);
         let lanes = self.lanes.iter().filter_map(Lane::deadline);
         let speaking = self.speaking.as_ref().and_then(Speaking::deadline);
+        let conversing = self.conversing.as_ref().and_then(Conversing::deadline);
         streams
             .chain(legs)
             .chain(lanes)
             .chain(speaking)
+            .chain(conversing)
             .chain(self.life.deadline())
             .min()
     }
@@ -446,7 +436,7 @@ impl Engine {
         self.call.started_at.get_or_insert(wall);
         self.call.ended_at = None;
         self.call.end_reason = None;
-        if self.listen.is_some() {
+        if self.listen.is_some() || self.agent.is_some() {
             self.call.provider.state = ProviderState::Connecting;
         }
         let call = Box::new(self.call.clone());
@@ -455,36 +445,6 @@ impl Engine {
         } else {
             EventData::CallStarted(call)
         });
-    }
-
-    /// From now on, what is said is said into this stream.
-    fn speak_into(&mut self, now: Instant, stream: StreamKey) {
-        let replaced = "another stream took its place";
-        self.speaking(now, |speaking, does| speaking.stop(now, replaced, does));
-        self.speaking = Some(Speaking::new(stream));
-        if let Some(greeting) = self.greeting.take() {
-            let _unless_empty = self.handle_speak(now, greeting);
-        }
-    }
-
-    /// Has something done about what is said, if anything can be, and hangs up when it was a
-    /// farewell.
-    fn speaking<T>(
-        &mut self,
-        now: Instant,
-        act: impl FnOnce(&mut Speaking, &mut Does<'_>) -> T,
-    ) -> Option<T> {
-        let speaking = self.speaking.as_mut()?;
-        let mut does = Does {
-            outputs: &mut self.outputs,
-            fetches: &mut self.fetches_made,
-            hangs_up: false,
-        };
-        let done = act(speaking, &mut does);
-        if does.hangs_up {
-            self.hang_up(now);
-        }
-        Some(done)
     }
 
     fn hang_up(&mut self, now: Instant) {
@@ -518,8 +478,11 @@ impl Engine {
 
     /// Lets go of links that have finished, and ends the call when that is all there was to wait
     /// for.
-    fn settle(&mut self, wall: Timestamp) {
+    fn settle(&mut self, now: Instant, wall: Timestamp) {
         self.legs.retain(|leg| leg.life != LegLife::Finished);
+        if let Life::Finishing { .. } = self.life {
+            self.conversing(now, |conversing, stage| conversing.finish(now, stage));
+        }
         self.refresh_provider();
         if let Life::Finishing { reason } = self.life
             && self.legs.is_empty()
@@ -538,7 +501,8 @@ impl Engine {
     /// Of several links: the worst state, and what waits longest. `reconnects` and `replayed_ms`
     /// are sums, and `request_id` is that of the newest connection.
     fn refresh_provider(&mut self) {
-        let states = self.legs.iter().map(|leg| leg.state);
+        let agent = self.conversing.as_ref().map(Conversing::state);
+        let states = self.legs.iter().map(|leg| leg.state).chain(agent);
         let behind = self.legs.iter().map(|leg| leg.link.behind()).max();
         self.call.provider.state = states.max().unwrap_or(ProviderState::Closed);
         self.call.provider.behind_ms = ms(behind.unwrap_or_default());

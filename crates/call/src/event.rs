@@ -10,10 +10,15 @@ use serde::Serialize;
 use sidetone_audio::Track;
 use sidetone_twilio::CallSid;
 
+mod agent;
 mod call;
 pub(crate) mod time;
 pub mod track;
 
+pub use agent::{
+    AgentAudioDone, AgentFunctionCalled, AgentInterrupted, AgentReady, AgentStartedSpeaking,
+    AgentThinking, AgentTurn, AgentUserStartedSpeaking, FunctionEnd, TurnHeard,
+};
 pub use call::{AudioCounts, Call, EndReason, Provider, ProviderState, Status, TrackCounts};
 
 /// A durable event.
@@ -74,6 +79,30 @@ pub enum EventData {
     /// It could not be spoken.
     #[serde(rename = "speak.failed")]
     SpeakFailed(Speak),
+    /// The agent is there; also after a lost connection was made again.
+    #[serde(rename = "agent.ready")]
+    AgentReady(AgentReady),
+    /// The caller begins to speak to the agent.
+    #[serde(rename = "agent.user_started_speaking")]
+    AgentUserStartedSpeaking(AgentUserStartedSpeaking),
+    /// The agent thinks of an answer.
+    #[serde(rename = "agent.thinking")]
+    AgentThinking(AgentThinking),
+    /// A turn of the agent begins to be sent into the call.
+    #[serde(rename = "agent.started_speaking")]
+    AgentStartedSpeaking(AgentStartedSpeaking),
+    /// All audio of a turn has come.
+    #[serde(rename = "agent.audio_done")]
+    AgentAudioDone(AgentAudioDone),
+    /// A turn of the agent was cut short.
+    #[serde(rename = "agent.interrupted")]
+    AgentInterrupted(AgentInterrupted),
+    /// A function that the agent asked for has come to its end.
+    #[serde(rename = "agent.function_called")]
+    AgentFunctionCalled(Box<AgentFunctionCalled>),
+    /// A turn of either party is over; one of the agent's once it is known what was heard of it.
+    #[serde(rename = "agent.turn")]
+    AgentTurn(AgentTurn),
     /// The connection to the speech provider is lost, or could not be made.
     #[serde(rename = "provider.disconnected")]
     ProviderDisconnected(ProviderDisconnected),
@@ -108,6 +137,14 @@ impl EventData {
             Self::SpeakFinished(_) => "speak.finished",
             Self::SpeakInterrupted(_) => "speak.interrupted",
             Self::SpeakFailed(_) => "speak.failed",
+            Self::AgentReady(_) => "agent.ready",
+            Self::AgentUserStartedSpeaking(_) => "agent.user_started_speaking",
+            Self::AgentThinking(_) => "agent.thinking",
+            Self::AgentStartedSpeaking(_) => "agent.started_speaking",
+            Self::AgentAudioDone(_) => "agent.audio_done",
+            Self::AgentInterrupted(_) => "agent.interrupted",
+            Self::AgentFunctionCalled(_) => "agent.function_called",
+            Self::AgentTurn(_) => "agent.turn",
             Self::ProviderDisconnected(_) => "provider.disconnected",
             Self::ProviderReconnected(_) => "provider.reconnected",
             Self::AudioGap(_) => "audio.gap",
@@ -259,6 +296,8 @@ impl fmt::Debug for Speak {
 pub enum Service {
     /// Live transcription.
     Listen,
+    /// The voice agent.
+    Agent,
 }
 
 /// How a connection to the speech provider failed.
@@ -277,6 +316,8 @@ pub struct ProviderDisconnected {
 /// What the outage cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ProviderReconnected {
+    /// Which connection.
+    pub service: Service,
     /// Audio sent again.
     pub replayed_ms: u64,
     /// From the loss to the new connection.

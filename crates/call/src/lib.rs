@@ -1,8 +1,8 @@
 //! The call engine: what happens on a call, as a value.
 //!
-//! It takes what a call's streams and its Deepgram links report, and the time, and gives back what
-//! is to be sent and what is to be written into the call's event log. No sockets, no runtime, no
-//! clock, and no JSON but Deepgram's, which `sidetone_deepgram` reads.
+//! It takes what a call's streams, its Deepgram links and its agent report, and the time, and gives
+//! back what is to be sent and what is to be written into the call's event log. No sockets, no
+//! runtime, no clock, and no JSON but that of functions, whose arguments are what a model wrote.
 //!
 //! [`engine::Engine`] is the call. [`event`] says what can happen on it, [`log::EventLog`] numbers
 //! the events and shows them to any number of readers, and [`archive::Archive`] keeps them.
@@ -41,6 +41,7 @@
 //!             links: Links::Stereo,
 //!         }),
 //!         greeting: None,
+//!         agent: None,
 //!         limits: Limits {
 //!             idle_timeout: Duration::from_secs(60),
 //!             replay_window: Duration::from_secs(60),

@@ -3,28 +3,30 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test takes for granted fails it")]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use serde_json::json;
 use sidetone_audio::Track;
 use sidetone_call::engine::{
-    Engine, Limits, LinkKey, Links, Listen, Output, Setup, StreamKey, StreamStart,
+    Agent, Engine, Limits, LinkKey, Links, Listen, Output, Setup, StreamKey, StreamStart,
 };
+use sidetone_deepgram::agent::link as agent;
+use sidetone_deepgram::agent::settings::Settings;
 use sidetone_deepgram::listen::link::Input;
 use sidetone_twilio::stream::Incoming;
 
 const FRAME: Duration = Duration::from_millis(20);
 const FLUSH: Duration = Duration::from_millis(60);
 
-/// A live call with its Deepgram connection open.
+/// A live call.
 struct Line {
     engine: Engine,
     stream: StreamKey,
-    link: LinkKey,
-    generation: u32,
     now: Instant,
     wall: Timestamp,
     /// As the gateway does: one buffer for the payloads of all frames.
@@ -33,43 +35,16 @@ struct Line {
 }
 
 impl Line {
-    fn new() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "virtual time has to begin somewhere"
-        )]
-        let now = Instant::now();
-        let wall = "2026-11-21T09:00:00Z".parse().unwrap();
-        let setup = Setup {
-            call_sid: "CA0123456789abcdef0123456789abcdef".parse().unwrap(),
-            profile: "default".into(),
-            former: None,
-            listen: Some(Listen {
+    /// One with its Deepgram connection open: which that is.
+    fn listening() -> (Self, LinkKey, u32) {
+        let mut line = Self::new(&Track::ALL, |setup| {
+            setup.listen = Some(Listen {
                 flush: FLUSH,
                 interim_results: true,
                 links: Links::Stereo,
-            }),
-            greeting: None,
-            limits: Limits {
-                idle_timeout: Duration::from_secs(60),
-                replay_window: Duration::from_secs(60),
-                replay_rate: 1.25,
-            },
-            seed: 7,
-        };
-        let mut engine = Engine::new(setup, now, wall);
-        let start = StreamStart {
-            stream_sid: "MZ0123456789abcdef0123456789abcdef".parse().unwrap(),
-            account_sid: "AC0123456789abcdef0123456789abcdef".parse().unwrap(),
-            tracks: Track::ALL.to_vec(),
-            bidirectional: false,
-            from: None,
-            to: None,
-            direction: None,
-            parameters: std::collections::BTreeMap::new(),
-        };
-        let stream = engine.handle_stream(now, wall, start);
-        let (link, generation) = std::iter::from_fn(|| engine.poll_output())
+            });
+        });
+        let (link, generation) = std::iter::from_fn(|| line.engine.poll_output())
             .find_map(|output| match output {
                 Output::Connect {
                     link, generation, ..
@@ -77,26 +52,91 @@ impl Line {
                 _ => None,
             })
             .expect("a call that listens connects");
-        let mut line = Self {
+        line.hear(
+            link,
+            Input::Opened {
+                generation,
+                request_id: Some("request"),
+            },
+        );
+        (line, link, generation)
+    }
+
+    /// One with an agent that is ready.
+    fn conversing() -> Self {
+        let mut line = Self::new(&[Track::Inbound], |setup| {
+            setup.agent = Some(Agent {
+                settings: Settings::from_agent(json!({})).unwrap(),
+                functions: BTreeMap::new(),
+                tells_dtmf: false,
+                fallback_transfers: false,
+            });
+        });
+        let generation = 1;
+        line.converse(agent::Input::Opened {
+            generation,
+            request_id: None,
+        });
+        for text in [
+            r#"{"type":"Welcome","request_id":"request"}"#,
+            r#"{"type":"SettingsApplied"}"#,
+        ] {
+            line.converse(agent::Input::Text { generation, text });
+        }
+        line
+    }
+
+    fn new(tracks: &[Track], change: impl FnOnce(&mut Setup)) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "virtual time has to begin somewhere"
+        )]
+        let now = Instant::now();
+        let wall = "2026-11-21T09:00:00Z".parse().unwrap();
+        let mut setup = Setup {
+            call_sid: "CA0123456789abcdef0123456789abcdef".parse().unwrap(),
+            profile: "default".into(),
+            former: None,
+            listen: None,
+            greeting: None,
+            agent: None,
+            limits: Limits {
+                idle_timeout: Duration::from_secs(60),
+                replay_window: Duration::from_secs(60),
+                replay_rate: 1.25,
+            },
+            seed: 7,
+        };
+        change(&mut setup);
+        let mut engine = Engine::new(setup, now, wall);
+        let start = StreamStart {
+            stream_sid: "MZ0123456789abcdef0123456789abcdef".parse().unwrap(),
+            account_sid: "AC0123456789abcdef0123456789abcdef".parse().unwrap(),
+            tracks: tracks.to_vec(),
+            bidirectional: tracks == [Track::Inbound],
+            from: None,
+            to: None,
+            direction: None,
+            parameters: BTreeMap::new(),
+        };
+        let stream = engine.handle_stream(now, wall, start);
+        Self {
             engine,
             stream,
-            link,
-            generation,
             now,
             wall,
             audio: Vec::new(),
             sent: 0,
-        };
-        line.hear(Input::Opened {
-            generation,
-            request_id: Some("request"),
-        });
-        line
+        }
     }
 
-    fn hear(&mut self, input: Input<'_>) {
-        self.engine
-            .handle_link(self.now, self.wall, self.link, input);
+    fn hear(&mut self, link: LinkKey, input: Input<'_>) {
+        self.engine.handle_link(self.now, self.wall, link, input);
+        self.drain();
+    }
+
+    fn converse(&mut self, input: agent::Input<'_>) {
+        self.engine.handle_agent(self.now, self.wall, input);
         self.drain();
     }
 
@@ -135,8 +175,13 @@ impl Line {
 
     fn drain(&mut self) {
         while let Some(output) = self.engine.poll_output() {
-            if let Output::SendAudio { .. } = output {
-                self.sent += 1;
+            match output {
+                Output::SendAudio { .. } | Output::SendAgentAudio { .. } => self.sent += 1,
+                Output::PingAgent { generation } => {
+                    let pong = agent::Input::Pong { generation };
+                    self.engine.handle_agent(self.now, self.wall, pong);
+                }
+                _ => {}
             }
         }
     }
@@ -158,7 +203,7 @@ fn messages(count: usize) -> Vec<[String; 2]> {
 
 #[test]
 fn a_frame_allocates_nothing_but_the_message_that_leaves_with_it() {
-    let mut line = Line::new();
+    let (mut line, link, generation) = Line::listening();
     let mut allocations = 0;
     let mut sent_before = 0;
     for (number, pair) in messages(WARM_UP + MEASURED).iter().enumerate() {
@@ -167,9 +212,8 @@ fn a_frame_allocates_nothing_but_the_message_that_leaves_with_it() {
         }
         if number % 100 == 0 {
             // Or the connection would be taken for deaf.
-            let generation = line.generation;
             let text = r#"{"type":"SpeechStarted","channel":[0,2],"timestamp":0.0}"#;
-            line.hear(Input::Text { generation, text });
+            line.hear(link, Input::Text { generation, text });
         }
         allocations += measure(|| {
             line.pass(FRAME);
@@ -185,6 +229,29 @@ fn a_frame_allocates_nothing_but_the_message_that_leaves_with_it() {
         allocations <= 2 * sent + 4,
         "{allocations} allocations for {} frames and {sent} messages",
         2 * MEASURED
+    );
+}
+
+#[test]
+fn a_frame_for_an_agent_allocates_nothing_but_the_message_that_leaves_with_it() {
+    let mut line = Line::conversing();
+    let mut allocations = 0;
+    let mut sent_before = 0;
+    for (number, [inbound, _]) in messages(WARM_UP + MEASURED).iter().enumerate() {
+        if number == WARM_UP {
+            (allocations, sent_before) = (0, line.sent);
+        }
+        allocations += measure(|| {
+            line.pass(FRAME);
+            line.take(inbound);
+        })
+        .count_total;
+    }
+    let sent = line.sent - sent_before;
+    assert!(sent >= 240, "audio goes out all the while: {sent} messages");
+    assert!(
+        allocations <= 2 * sent + 4,
+        "{allocations} allocations for {MEASURED} frames and {sent} messages"
     );
 }
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use sidetone_simulator::{emulator, phone};
 use url::Url;
 
-use crate::demo;
+use crate::{config, demo};
 
 /// Live calls, both sides, transcribed to everyone who listens.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ Examples:
   sidetone serve
   sidetone serve --set server.listen=127.0.0.1:5001 --interim
   sidetone serve --config /etc/sidetone.toml --profile helpdesk
+  sidetone serve --agent prompt.txt
   sidetone serve --print-config")]
     Serve(Serve),
     /// Watch a simulated call being transcribed: no account, no network, no configuration
@@ -34,6 +35,7 @@ Examples:
   sidetone demo
   sidetone demo --calls 50
   sidetone demo --drop
+  sidetone demo --agent
   sidetone demo --speak
   sidetone demo --short --fault silent-gap:ms=3000
   sidetone demo --faults
@@ -47,6 +49,8 @@ Examples:
   sidetone call ws://127.0.0.1:5000/twilio --say 'one two three' --param profile=default
   sidetone call http://127.0.0.1:5000/voice --audio call.wav --calls 20 --json
   sidetone call http://127.0.0.1:5000/voice --say 'one two three' --fault silent-gap:ms=3000
+  sidetone call http://127.0.0.1:5000/voice/agent --say 'good morning' --interrupt '5: one moment'
+  sidetone call http://127.0.0.1:5000/voice/agent --interrupt 'help you today: where is my order'
   sidetone call --faults
 
 Signs its requests when TWILIO_AUTH_TOKEN is set. The exit code is 1 when a call could not be made,
@@ -90,6 +94,9 @@ pub(crate) struct Serve {
     /// The profile of calls that name none
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// Let a voice agent answer the calls that name no profile, told by this text what it is to do
+    #[arg(long, value_name = "prompt.txt")]
+    pub(crate) agent: Option<PathBuf>,
     /// Start in public although no Twilio auth token is set: anybody may send calls
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -117,6 +124,9 @@ pub(crate) struct Demo {
     /// How many calls at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=2000))]
     pub(crate) calls: u16,
+    /// Show a conversation with a voice agent: it is interrupted, looks something up, says goodbye
+    #[arg(long, conflicts_with_all = ["speak", "calls", "drop", "short"])]
+    pub(crate) agent: bool,
     /// Show a call that is spoken into: greeted, told something, and silenced half-way
     #[arg(long, conflicts_with_all = ["calls", "drop", "short"])]
     pub(crate) speak: bool,
@@ -149,9 +159,14 @@ pub(crate) struct Call {
     /// A voice webhook (http, https) or a media stream (ws, wss)
     #[arg(value_parser = target, required_unless_present = "list_faults")]
     pub(crate) url: Option<Url>,
-    /// What the caller says; repeat for more
+    /// What the caller says; repeat for more. On a bidirectional stream the caller lets the other
+    /// side finish first
     #[arg(long, value_name = "TEXT")]
     pub(crate) say: Vec<String>,
+    /// What the caller says over the other side of a bidirectional stream, after a number of words
+    /// heard or after a phrase; repeat for more, in order
+    #[arg(long = "interrupt", value_name = "AFTER: TEXT")]
+    pub(crate) interjections: Vec<phone::Interjection>,
     /// What the person answers whom <Dial> calls; repeat for more
     #[arg(long, value_name = "TEXT")]
     pub(crate) callee: Vec<String>,
@@ -225,6 +240,9 @@ pub(crate) struct Emulate {
     /// List the faults, and exit
     #[arg(long = "faults", exclusive = true)]
     pub(crate) list_faults: bool,
+    /// What the voice agents say and do before what each one knows: rules as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agent_script: Option<PathBuf>,
     /// Vary in the same way again [default: in another way each time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -267,17 +285,8 @@ pub(crate) struct Number {
     pub(crate) json: bool,
 }
 
-/// E.164: a plus, and up to 15 digits that do not begin with 0.
 fn phone_number(text: &str) -> Result<String, String> {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    let fits = (3..=15).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && !digits.starts_with('0');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a number with its country, as in +15005550006".to_owned())
-    }
+    config::phone_number(text).map_err(|expected| format!("expected {expected}"))
 }
 
 fn web_address(text: &str) -> Result<Url, String> {

@@ -141,6 +141,8 @@ fn options(args: &Call, target: Url, twilio: Twilio) -> anyhow::Result<Options> 
     }
     let mut options = Options::new(target);
     options.turns = turns(args)?;
+    options.interjections.clone_from(&args.interjections);
+    options.takes_turns = true;
     options.tracks = tracks(args.track, &options.turns);
     options.from.clone_from(&args.from);
     options.to.clone_from(&args.to);

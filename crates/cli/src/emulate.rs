@@ -3,11 +3,12 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use sidetone_simulator::emulator::{Emulator, Fault, Options, TwilioAccount};
+use sidetone_simulator::emulator::{AgentScript, Emulator, Fault, Options, TwilioAccount};
 use url::Url;
 
 use crate::args::Emulate;
@@ -29,6 +30,7 @@ pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
     let ansi = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     logging::start(&log, ansi, std::io::stderr)?;
 
+    let agent = args.agent_script.as_deref().map(agent_script).transpose()?;
     let mut twilio = TwilioAccount::default();
     twilio.numbers.extend(args.numbers);
     let seed = args.seed.unwrap_or_else(any_seed);
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
         api_key: args.api_key.clone(),
         faults: args.faults,
         seed,
+        agent: agent.unwrap_or_default(),
         twilio: twilio.clone(),
         ..Options::default()
     };
@@ -53,12 +56,21 @@ pub(crate) async fn run(args: Emulate) -> anyhow::Result<ExitCode> {
         "Emulated Deepgram and Twilio, seed {seed}. With the lines above in the environment, or in \
          .env:\n  sidetone serve\n  sidetone call http://127.0.0.1:5000/voice --say 'hello'\n\
          Faults are listed, set and cleared by GET, POST and DELETE {requests}_emulator/faults\n\
+         What voice agents saw is told by GET {requests}_emulator/agent; POST sets their script\n\
          Calls are told by GET {requests}_emulator/calls; who answers at which number, by GET, POST \
          and DELETE {requests}_emulator/callees"
     );
     shutdown.drain.cancelled().await;
     emulator.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the agents are to say and do.
+fn agent_script(path: &Path) -> anyhow::Result<AgentScript> {
+    let script = std::fs::read(path);
+    let script = script.with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&script)
+        .with_context(|| format!("{} is no script for an agent", path.display()))
 }
 
 /// What points a gateway and a phone here, a line for each variable.
@@ -72,6 +84,7 @@ fn environment(
     let api_key = api_key.map_or("emulated", |key| key.expose_secret());
     [
         ("DEEPGRAM_URL", base(streams).as_str()),
+        ("DEEPGRAM_AGENT_URL", &base(streams)),
         ("DEEPGRAM_API_KEY", api_key),
         ("TWILIO_API_URL", &base(requests)),
         ("TWILIO_ACCOUNT_SID", twilio.sid.as_str()),

@@ -15,6 +15,7 @@ use crate::{logging, open_files, signals};
 pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     let inputs = Inputs {
         profile: args.profile,
+        agent: args.agent,
         insecure: args.insecure,
         ..args.layers.inputs()?
     };

@@ -6,12 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-pub use sidetone_call::engine::Links;
 use sidetone_call::engine::Speech;
 use sidetone_deepgram::listen::params::Params;
 use sidetone_deepgram::speak;
 use sidetone_twilio::AccountSid;
 use url::Url;
+
+pub use crate::standard_webhooks::WebhookSecret;
+pub use agent::{Agent, Fallback, Function, Webhook};
+pub use sidetone_call::engine::Links;
+
+mod agent;
+pub mod template;
 
 /// The gateway's configuration. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -152,16 +158,22 @@ pub struct Deepgram {
     pub api_key: SecretString,
     /// Base URL with scheme ws or wss and without `/v1/listen`.
     pub url: Url,
+    /// Base URL of the voice agent with scheme ws or wss and without `/v1/agent/converse`.
+    pub agent_url: Url,
     /// Requests for speech at the same time: what the project's plan allows.
     pub max_speak: usize,
 }
 
 impl Deepgram {
-    /// Deepgram at this base URL, with the limits of an ordinary plan.
+    /// Where Deepgram's own voice agent is.
+    pub const AGENT_URL: &str = "wss://agent.deepgram.com";
+
+    /// Deepgram at this base URL, its own voice agent, and the limits of an ordinary plan.
     pub fn new(url: Url, api_key: SecretString) -> Self {
         Self {
             api_key,
             url,
+            agent_url: Url::parse(Self::AGENT_URL).expect("a URL is written there"),
             max_speak: speak::MOST_AT_ONCE,
         }
     }
@@ -180,6 +192,8 @@ pub struct Profile {
     pub overflow: Option<Overflow>,
     /// Say something.
     pub speak: Option<Speak>,
+    /// Talk with the caller. Not together with `speak`.
+    pub agent: Option<Agent>,
     /// Whether the profile answers with a bidirectional stream (`agent` or `speak`).
     pub bidirectional: bool,
 }

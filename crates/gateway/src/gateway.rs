@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::calls::{Calls, Dialer, DialerError, Services, Speaker, Store, StreamAuthSecret};
-use crate::config::Config;
+use crate::calls::{
+    Calls, Dialer, DialerError, Functions, Services, Speaker, Store, StreamAuthSecret,
+};
+use crate::config::{self, Config};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::twilio_rest::{TwilioError, TwilioRest};
@@ -54,6 +56,9 @@ pub enum StartError {
     /// Deepgram can never be reached with this configuration or on this machine.
     #[error("cannot prepare the connection to Deepgram")]
     Deepgram(#[source] DialerError),
+    /// TLS is not to be had, and the functions of agents need it.
+    #[error("cannot prepare to call functions; are the system's CA certificates installed?")]
+    Functions(#[source] reqwest::Error),
 }
 
 /// The two steps of going down.
@@ -108,6 +113,7 @@ impl Gateway {
     /// See [`StartError`].
     pub async fn bind_with(config: Config, archive: Store) -> Result<Self, StartError> {
         refuse_unsafe(&config)?;
+        refuse_destinations(&config)?;
         let rules =
             http::Rules::new(&config).map_err(|error| StartError::Setting(error.to_string()))?;
         let tls = config.tls.as_ref().map(http::Tls::new).transpose();
@@ -115,6 +121,7 @@ impl Gateway {
         let dialer = Dialer::new(&config.deepgram).map_err(StartError::Deepgram)?;
         let speaker = Speaker::new(&config.deepgram, config.speak_cache.clone());
         let speaker = Arc::new(speaker.map_err(StartError::Deepgram)?);
+        let functions = Functions::new(&config).map_err(StartError::Functions)?;
         let listeners = listen(&config.listen)?;
         let addresses = listeners
             .iter()
@@ -131,6 +138,7 @@ impl Gateway {
             metrics: metrics.clone(),
             dialer: Arc::new(dialer),
             speaker: Arc::clone(&speaker),
+            functions: Arc::new(functions),
             tasks: tasks.clone(),
             twilio: Arc::clone(&twilio),
             kill: kill.clone(),
@@ -277,6 +285,21 @@ fn refuse_unsafe(config: &Config) -> Result<(), StartError> {
         "anyone could send calls to a gateway {public}, for it has no Twilio auth token to check \
          signatures with: set TWILIO_AUTH_TOKEN, or say --insecure"
     )))
+}
+
+/// A number that may not be dialled would be found out when somebody waits for it.
+fn refuse_destinations(config: &Config) -> Result<(), StartError> {
+    for (name, profile) in &config.profiles {
+        let numbers = profile.agent.iter().flat_map(config::Agent::numbers);
+        let mut forbidden = numbers.filter(|(_, number)| !config.twilio.may_dial(number));
+        if let Some((what, number)) = forbidden.next() {
+            return Err(StartError::Setting(format!(
+                "profile `{name}`: {what} may not be dialled: {number} begins with none of \
+                 twilio.allow_destinations"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {

@@ -9,6 +9,7 @@ mod http;
 pub mod metrics;
 pub mod outbound;
 mod private;
+mod standard_webhooks;
 pub mod twilio_rest;
 
 mod gateway;

@@ -15,13 +15,15 @@ use prometheus_client::registry::{Metric, Registry};
 use sidetone_audio::Track;
 use sidetone_call::event::EndReason;
 
+mod agent;
 mod label;
 mod text;
 
-pub(crate) use label::end_reason_name;
 pub use label::{Rejection, Webhook};
+pub(crate) use label::{end_reason_name, function_end_name};
 pub use text::TextFormat;
 
+use agent::AgentMetrics;
 use label::END_REASONS;
 
 type Seconds = Counter<f64, AtomicU64>;
@@ -39,6 +41,8 @@ pub struct Metrics {
     provider_reconnects: Counter,
     replayed: Seconds,
     transcript_latency: Histogram,
+    /// What is measured of agents.
+    pub(crate) agent: AgentMetrics,
     subscribers: Gauge,
     interims_skipped: Counter,
     connections: Gauge,
@@ -99,6 +103,7 @@ impl Metrics {
                     0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0,
                 ]),
             ),
+            agent: AgentMetrics::new(r),
             subscribers: register(
                 r,
                 "subscribers",
@@ -288,6 +293,12 @@ mod tests {
             "sidetone_rejected_total{reason=\"signature\"} 0",
             "sidetone_webhook_requests_total{kind=\"voice\"} 0",
             "sidetone_transcript_latency_seconds_count 0",
+            "sidetone_agent_sessions_total 0",
+            "sidetone_agent_reconnects_total 0",
+            "sidetone_agents_lost_total 0",
+            "sidetone_agent_functions_total{outcome=\"failed\"} 0",
+            "sidetone_agent_latency_seconds_count{kind=\"total\"} 0",
+            "sidetone_agent_clear_seconds_count 0",
         ] {
             assert!(
                 text.lines().any(|l| l == line),

@@ -11,6 +11,11 @@ use url::Url;
 ///
 /// Further settings, deadlines above all, are the caller's.
 pub fn client(server: &Url) -> ClientBuilder {
+    client_over(matches!(server.scheme(), "ws" | "http"))
+}
+
+/// The same for several servers, which are all spoken to without TLS, or not.
+pub(crate) fn client_over(is_plain: bool) -> ClientBuilder {
     // A program that embeds the gateway may have chosen a provider; otherwise it is ring.
     let _chosen_before = rustls::crypto::ring::default_provider()
         .install_default()
@@ -21,7 +26,7 @@ pub fn client(server: &Url) -> ClientBuilder {
         .no_proxy()
         .redirect(Policy::none())
         .tcp_nodelay(true);
-    if matches!(server.scheme(), "ws" | "http") {
+    if is_plain {
         // Loading the system's certificates fails on a machine that has none.
         client.tls_certs_only([])
     } else {

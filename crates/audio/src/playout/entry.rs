@@ -15,6 +15,8 @@ pub(super) struct Entry {
     /// Position of the end of its last frame; `None` while it is open.
     pub(super) end: Option<u64>,
     pub(super) is_started: bool,
+    /// Whether it broke off before all of its text was said.
+    pub(super) is_broken: bool,
     script: Script,
     pauses: Pauses,
 }
@@ -28,6 +30,7 @@ impl Entry {
             received: 0,
             end: None,
             is_started: false,
+            is_broken: false,
             script: Script::default(),
             pauses: Pauses::default(),
         }
@@ -62,11 +65,16 @@ impl Entry {
     }
 
     pub(super) fn heard_text(&self, heard: u64) -> &str {
+        let is_complete = self.end.is_some() && !self.is_broken;
         self.script
-            .heard(heard, self.received, self.end.is_some(), &self.pauses)
+            .heard(heard, self.received, is_complete, &self.pauses)
     }
 
+    /// How it ends when all that there is of it was played.
     pub(super) fn finished(&self) -> Output {
+        if self.is_broken {
+            return self.interrupted(self.received);
+        }
         Output::Finished {
             utterance: self.utterance,
             heard: self.received,
@@ -78,7 +86,10 @@ impl Entry {
         if self.end.is_some_and(|end| end <= position) {
             return self.finished();
         }
-        let heard = self.heard(position);
+        self.interrupted(self.heard(position))
+    }
+
+    fn interrupted(&self, heard: u64) -> Output {
         Output::Interrupted {
             utterance: self.utterance,
             heard,

@@ -8,9 +8,10 @@ use crate::SAMPLES_PER_MS;
 /// The text of an utterance, in texts whose audio follows one another. Positions are samples of
 /// the utterance.
 ///
-/// Where a text begins is known. Within it, what stands between punctuation marks, a *phrase*, ends
-/// with the pause nearest to where it would end if all were said at one pace; and a word stands in
-/// its phrase as its letters do.
+/// Where a text begins is known, unless it came before all audio of the last: then it is a part of
+/// that. Within a text, what stands between punctuation marks, a *phrase*, ends with the pause
+/// nearest to where it would end if all were said at one pace; and a word stands in its phrase as
+/// its letters do.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     /// All texts, with a space between.
@@ -30,7 +31,11 @@ impl Script {
     /// How long a letter takes, as long as nothing better is known: 15 are said in a second.
     const SAMPLES_PER_LETTER: u64 = 1_000 * SAMPLES_PER_MS / 15;
 
-    /// Adds the text whose audio begins at `at`, which is not before any other.
+    /// Hardly a voice is faster than this: 22 letters in a second.
+    const LEAST_PER_LETTER: u64 = 1_000 * SAMPLES_PER_MS / 22;
+
+    /// Adds a text; its audio begins at `at`, or later when that of the last text is not complete.
+    /// `at` is not before that of any other.
     pub(super) fn push(&mut self, at: u64, text: &str) {
         let text = text.trim();
         if text.is_empty() {
@@ -39,8 +44,12 @@ impl Script {
         if !self.text.is_empty() {
             self.text.push(' ');
         }
-        // Two that begin together share their audio.
-        if self.texts.last().is_none_or(|last| last.at < at) {
+        // One that comes before all audio of the last shares it: nobody knows where it begins.
+        let is_said = |last: &Text| {
+            let least = letters(&self.text[last.offset..]) * Self::LEAST_PER_LETTER;
+            last.at < at && at - last.at >= least
+        };
+        if self.texts.last().is_none_or(is_said) {
             self.texts.push(Text {
                 at,
                 offset: self.text.len(),

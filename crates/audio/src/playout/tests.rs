@@ -106,13 +106,13 @@ fn audio_leaves_400_ms_ahead_and_then_60_ms_at_a_time() {
 fn a_mark_stands_where_a_text_begins_and_at_the_end() {
     let mut rig = Rig::new();
     let utterance = rig.playout.begin(rig.now);
-    rig.say(utterance, "One.");
-    rig.push(utterance, 500);
-    rig.say(utterance, "Two.");
-    rig.push(utterance, 500);
+    rig.say(utterance, "A.");
+    rig.push(utterance, 740);
+    rig.say(utterance, "B.");
+    rig.push(utterance, 400);
     rig.playout.end(rig.now, utterance);
-    // 500 samples end in the fourth frame, 1,000 in the seventh, which is filled up.
-    assert_eq!(rig.sent(), ["s0", "60", "20", "s1", "40", "20", "s2"]);
+    // 740 samples end in the fifth frame, 1,140 in the eighth, which is filled up.
+    assert_eq!(rig.sent(), ["s0", "80", "20", "s1", "40", "20", "s2"]);
 }
 
 #[test]
@@ -495,20 +495,65 @@ fn texts_begin_where_their_audio_does() {
     let mut rig = Rig::new();
     let utterance = rig.playout.begin(rig.now);
     for (text, samples) in [
-        ("One ", 800),
-        ("  ", 80),
-        ("two", 80),
-        ("three four", 1_600),
+        ("One ", 1_600),
+        ("  ", 160),
+        ("two", 1_600),
+        ("three four", 3_200),
     ] {
         rig.say(utterance, text);
         rig.push(utterance, samples);
     }
     rig.playout.end(rig.now, utterance);
     let mut said = |ms| rig.pass(ms).heard_text().to_owned();
-    assert_eq!(said(109), "One");
-    assert_eq!(said(10), "One two");
-    assert_eq!(said(70), "One two three");
-    assert_eq!(said(130), "One two three four");
+    assert_eq!(said(319), "One");
+    assert_eq!(said(1), "One two");
+    assert_eq!(said(210), "One two three");
+    assert_eq!(said(200), "One two three four");
+}
+
+#[test]
+fn a_text_that_is_ahead_of_the_audio_of_the_last_shares_it() {
+    let mut rig = Rig::new();
+    let utterance = rig.playout.begin(rig.now);
+    rig.say(utterance, "It is one.");
+    rig.say(utterance, "It is two.");
+    rig.push(utterance, 5_600);
+    rig.say(utterance, "It is three.");
+    rig.push(utterance, 5_600);
+    rig.push(utterance, 5_600);
+    rig.playout.end(rig.now, utterance);
+    let mut said = |ms| rig.pass(ms).heard_text().to_owned();
+    assert_eq!(said(650), "It is one.");
+    assert_eq!(said(650), "It is one. It is two.");
+    assert_eq!(said(700), "It is one. It is two. It is three.");
+}
+
+#[test]
+fn an_utterance_that_broke_off_is_interrupted_when_what_there_is_was_played() {
+    let mut rig = Rig::new();
+    let utterance = rig.playout.begin(rig.now);
+    rig.say(
+        utterance,
+        "Fifteen characters are said in a second of time.",
+    );
+    rig.push(utterance, SECOND);
+    rig.playout.break_off(rig.now, utterance);
+    rig.push(utterance, SECOND);
+    rig.outputs();
+    rig.pass(2_000);
+    assert_eq!(
+        rig.outputs().last(),
+        Some(&Output::Interrupted {
+            utterance,
+            heard: SECOND as u64,
+            text: "Fifteen characters".into(),
+            discarded: 0,
+        })
+    );
+    // Whatever comes next is said.
+    let next = rig.utter("Again.", 160);
+    rig.pass(1_100);
+    assert_eq!(rig.outputs().last(), Some(&finished(next, 160)));
 }
 
 #[test]

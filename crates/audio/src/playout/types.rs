@@ -28,7 +28,7 @@ pub enum Output {
         /// Its length, in samples; 0 for one that had no audio.
         heard: u64,
     },
-    /// An utterance was cut short, be it before it was begun.
+    /// An utterance was cut short, be it before it was begun, or broke off.
     Interrupted {
         /// Which.
         utterance: Utterance,

@@ -256,13 +256,30 @@ fn rough_size(entry: &Entry) -> usize {
         | EventData::CallStatus(progress) => progress.status.len(),
         EventData::ProviderDisconnected(lost) => lost.reason.len(),
         EventData::Warning(warning) => warning.detail.len(),
+        EventData::SpeakStarted(speak)
+        | EventData::SpeakFinished(speak)
+        | EventData::SpeakInterrupted(speak)
+        | EventData::SpeakFailed(speak) => speak.text.len() + speak.heard_text.len(),
+        EventData::AgentInterrupted(cut) => cut.heard_text.len(),
+        EventData::AgentTurn(turn) => {
+            turn.text.len()
+                + turn
+                    .heard
+                    .as_ref()
+                    .map_or(0, |heard| heard.heard_text.len())
+        }
+        EventData::AgentFunctionCalled(called) => {
+            let result = called.result.as_ref().map_or(0, String::len);
+            called.name.len() + called.arguments.to_string().len() + result
+        }
         EventData::SpeechStarted(_)
         | EventData::UtteranceEnded(_)
         | EventData::Dtmf(_)
-        | EventData::SpeakStarted(_)
-        | EventData::SpeakFinished(_)
-        | EventData::SpeakInterrupted(_)
-        | EventData::SpeakFailed(_)
+        | EventData::AgentReady(_)
+        | EventData::AgentUserStartedSpeaking(_)
+        | EventData::AgentThinking(_)
+        | EventData::AgentStartedSpeaking(_)
+        | EventData::AgentAudioDone(_)
         | EventData::ProviderReconnected(_)
         | EventData::AudioGap(_) => 0,
     };

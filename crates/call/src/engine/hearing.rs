@@ -132,6 +132,7 @@ impl Engine {
         self.summary.reconnects += 1;
         self.summary.replayed_ms += replayed_ms;
         self.emit(EventData::ProviderReconnected(ProviderReconnected {
+            service: Service::Listen,
             replayed_ms,
             outage_ms: ms(recovered.outage),
         }));

@@ -1,13 +1,14 @@
-//! The speech leg: a listen link, and the interleaver that feeds it.
+//! The speech leg: a listen link, and what feeds it.
 
 use std::time::{Duration, Instant};
 
+use sidetone_audio::Track;
 use sidetone_audio::time::{duration, samples};
-use sidetone_audio::{Block, Interleaver, Track};
 use sidetone_deepgram::listen::link::{self, Input, ListenLink};
 use sidetone_deepgram::listen::times::map_times;
 
 use super::clock::to_ms;
+use super::feed::Feed;
 use super::{LinkKey, ProviderText};
 use crate::event::{ProviderState, Transcript, Word};
 
@@ -23,11 +24,7 @@ pub(super) struct Leg {
     is_first: bool,
     /// Connections that were opened.
     connections: u32,
-    interleaver: Interleaver,
-    flush: Duration,
-    flush_at: Option<Instant>,
-    /// On its way from the interleaver to the link; empty in between.
-    blocks: Vec<Block>,
+    feed: Feed,
 }
 
 /// Where a leg is in its life.
@@ -52,16 +49,13 @@ impl Leg {
     ) -> Self {
         Self {
             key,
-            interleaver: Interleaver::new(tracks.len()),
+            feed: Feed::new(tracks.len(), flush),
             tracks,
             link: ListenLink::new(config, now),
             state: ProviderState::Connecting,
             life: LegLife::Fed,
             is_first,
             connections: 0,
-            flush,
-            flush_at: None,
-            blocks: Vec::new(),
         }
     }
 
@@ -69,20 +63,15 @@ impl Leg {
     pub(super) fn push(&mut self, now: Instant, track: Track, at: u64, payload: &[u8]) {
         let channel = self.tracks.iter().position(|&heard| heard == track);
         let channel = channel.expect("a track is led to a leg that hears it");
-        self.interleaver
-            .push(channel, at, payload, &mut self.blocks);
-        self.send(now);
-        if self.flush_at.is_none() && self.interleaver.pending() {
-            self.flush_at = Some(now + self.flush);
+        for block in self.feed.push(now, channel, at, payload) {
+            self.link.handle(now, Input::Audio(block));
         }
     }
 
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.flush_at.take_if(|at| *at <= now).is_some() {
-            self.interleaver.drain(&mut self.blocks);
-            self.send(now);
-            self.flush_at = self.interleaver.pending().then(|| now + self.flush);
+        for block in self.feed.flush(now) {
+            self.link.handle(now, Input::Audio(block));
         }
         if self.link.poll_timeout().is_some_and(|at| at <= now) {
             self.link.handle(now, Input::Timeout);
@@ -98,18 +87,16 @@ impl Leg {
     /// No more audio will come: sends what waits and asks for the last finals.
     pub(super) fn finish(&mut self, now: Instant) {
         self.life = LegLife::Finishing;
-        self.flush_at = None;
-        self.interleaver.finish(&mut self.blocks);
-        self.send(now);
+        for block in self.feed.finish() {
+            self.link.handle(now, Input::Audio(block));
+        }
         self.link.handle(now, Input::Finish);
     }
 
     /// When [`Leg::handle_timeout`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.flush_at
-            .into_iter()
-            .chain(self.link.poll_timeout())
-            .min()
+        let flush = self.feed.deadline();
+        flush.into_iter().chain(self.link.poll_timeout()).min()
     }
 
     /// The track of a channel; `None` for a channel that Deepgram made up.
@@ -119,14 +106,14 @@ impl Leg {
 
     /// Call time of a moment, in samples.
     pub(super) fn call_time(&self, channel: usize, position: u64) -> u64 {
-        self.interleaver.call_time(channel, position)
+        self.feed.call_time(channel, position)
     }
 
     /// Call time of the end of something that began at `start`, in samples: that of its last
     /// sample, since the next one may stand after a gap.
     pub(super) fn call_end(&self, channel: usize, start: u64, end: u64) -> u64 {
         let last = end.saturating_sub(1).max(start);
-        self.interleaver.call_time(channel, last) + u64::from(end > start)
+        self.feed.call_time(channel, last) + u64::from(end > start)
     }
 
     /// What Deepgram heard, in call time, its latency not told yet; and the call position of its
@@ -180,12 +167,6 @@ impl Leg {
 
     /// Forgets what no event can speak of any more.
     pub(super) fn forget(&mut self) {
-        self.interleaver.forget_before(self.link.boundary());
-    }
-
-    fn send(&mut self, now: Instant) {
-        for block in self.blocks.drain(..) {
-            self.link.handle(now, Input::Audio(block));
-        }
+        self.feed.forget_before(self.link.boundary());
     }
 }

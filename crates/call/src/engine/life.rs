@@ -6,7 +6,7 @@ use crate::event::EndReason;
 
 /// How long a call whose last stream has ended waits for the next one; and how long a stream may
 /// go on when Twilio has said that the call is over.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Where the call is in its life.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,13 @@ impl Life {
             }
             Self::Lingering { .. } => *self = Self::Finishing { reason },
             Self::Pending | Self::Finishing { .. } | Self::Ended => {}
+        }
+    }
+
+    /// If another stream is waited for, it may come as late as this.
+    pub(super) fn linger_until(&mut self, later: Instant) {
+        if let Self::Lingering { until, .. } = self {
+            *until = later.max(*until);
         }
     }
 

@@ -66,6 +66,52 @@ pub enum Output {
     },
     /// What was asked for is not wanted any more.
     DropFetch(FetchKey),
+    /// Open a connection to Deepgram's voice agent.
+    ConnectAgent {
+        /// The connection's number.
+        generation: u32,
+    },
+    /// Send a text frame to the agent.
+    SendAgentText {
+        /// On which connection.
+        generation: u32,
+        /// The message.
+        text: ProviderText,
+    },
+    /// Send the caller's audio to the agent.
+    SendAgentAudio {
+        /// On which connection.
+        generation: u32,
+        /// Mu-law.
+        audio: Bytes,
+    },
+    /// Ping the agent.
+    PingAgent {
+        /// On which connection.
+        generation: u32,
+    },
+    /// Close a connection to the agent, with 1000.
+    CloseAgent {
+        /// Which connection.
+        generation: u32,
+    },
+    /// Ask a webhook what the agent wants to know, and tell what comes of it by
+    /// [`Engine::handle_function`](super::Engine::handle_function).
+    CallFunction {
+        /// Which request.
+        function: FunctionKey,
+        /// Deepgram's id of it.
+        id: String,
+        /// The name of the function.
+        name: String,
+        /// JSON; not checked against the function's schema.
+        arguments: ProviderText,
+    },
+    /// What was asked of a webhook is not wanted any more.
+    DropFunction(FunctionKey),
+    /// What Twilio is to be told when it asks what comes after the stream. The stream's
+    /// [`CloseStream`](Self::CloseStream) follows.
+    Next(Next),
     /// Send audio on a bidirectional stream.
     Play {
         /// Which stream.
@@ -119,6 +165,35 @@ pub struct LinkKey(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FetchKey(pub u32);
 
+/// Names a request to a webhook inside its call's engine: the n-th that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FunctionKey(pub u32);
+
+/// What Twilio is to do with a call once its bidirectional stream has ended.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Next {
+    /// End it.
+    HangUp,
+    /// Connect it with this number, E.164.
+    Dial(String),
+    /// Press these keys, then open the same stream again.
+    Press(String),
+    /// What the profile provides for an agent that is lost.
+    FallBack,
+}
+
+/// Numbers and keys are people's data and are not shown.
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HangUp => "HangUp",
+            Self::Dial(_) => "Dial",
+            Self::Press(_) => "Press",
+            Self::FallBack => "FallBack",
+        })
+    }
+}
+
 /// A text of or for the provider. It holds what people said, so its `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderText(pub String);
@@ -145,6 +220,11 @@ pub enum Note {
     NoAudio(Track),
     /// 10 s of speech on a track without any message of Deepgram.
     NoResult,
+    /// The agent sent messages of a kind that Sidetone does not know. Told once for each kind.
+    UnknownAgentMessage {
+        /// Its `type`.
+        kind: String,
+    },
 }
 
 /// What the closing log line of a call says. Of a call that was reopened, it tells what happened

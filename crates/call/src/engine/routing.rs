@@ -21,6 +21,12 @@ pub(super) enum Closing {
     CallOver,
     /// Sidetone hangs up.
     HungUp,
+    /// The call is connected with somebody else.
+    Transferred,
+    /// Keys are pressed, which Twilio does between two streams.
+    Pressing,
+    /// There is nobody to talk to any more.
+    AgentLost,
     /// The process goes down.
     GoingDown,
 }
@@ -37,6 +43,9 @@ impl Closing {
             Self::Stopped => (EndReason::Stop, 1000, "the stream has stopped"),
             Self::CallOver => (EndReason::Hangup, 1000, "the call is over"),
             Self::HungUp => (EndReason::Hangup, 1000, "goodbye"),
+            Self::Transferred => (EndReason::Transferred, 1000, "the call is transferred"),
+            Self::Pressing => (EndReason::Stop, 1000, "keys are pressed"),
+            Self::AgentLost => (EndReason::Error, 1000, "the agent is lost"),
             Self::GoingDown => (EndReason::Shutdown, 1001, "the server is going down"),
         }
     }
@@ -110,20 +119,14 @@ impl Engine {
             return;
         };
         self.streams.remove(index);
-        if self
-            .speaking
-            .as_ref()
-            .is_some_and(|speaking| speaking.stream == key)
-        {
-            self.speaking(now, |speaking, does| {
-                speaking.stop(now, "the stream ended", does);
-            });
-            self.speaking = None;
-        }
+        self.stop_talking_into(now, key);
         self.route(now);
         if self.streams.is_empty() {
             let reason = self.expected_end.unwrap_or(reason);
             self.life.last_stream_ended(now, reason);
+            if let Some(returns_by) = self.returns_by {
+                self.life.linger_until(returns_by);
+            }
         }
         if self.going_down {
             self.life.stop_lingering();
@@ -137,7 +140,7 @@ impl Engine {
         }
     }
 
-    fn close_stream(&mut self, now: Instant, stream: StreamKey, closing: Closing) {
+    pub(super) fn close_stream(&mut self, now: Instant, stream: StreamKey, closing: Closing) {
         let (end, code, reason) = closing.farewell();
         self.outputs.push_back(Output::CloseStream {
             stream,

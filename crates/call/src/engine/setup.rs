@@ -5,8 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use sidetone_audio::Track;
+use sidetone_deepgram::agent::settings::Settings;
 use sidetone_twilio::{AccountSid, CallSid, StreamSid};
 
+use super::Builtin;
 use crate::event::{Call, EndReason};
 
 /// What the engine is told about the call before its first stream.
@@ -20,8 +22,10 @@ pub struct Setup {
     pub former: Option<Box<Call>>,
     /// Hear it? `None`: no listen link.
     pub listen: Option<Listen>,
-    /// What its first stream is greeted with, when it is bidirectional.
+    /// What its first stream is greeted with, when it is bidirectional and there is no agent.
     pub greeting: Option<Speech>,
+    /// Who talks on its bidirectional streams.
+    pub agent: Option<Agent>,
     /// The limits that concern a call.
     pub limits: Limits,
     /// Seed of all that is random.
@@ -47,6 +51,47 @@ pub enum Links {
     Stereo,
     /// Each track has a link of its own: a mono connection, channel 0.
     PerTrack,
+}
+
+/// Who talks with the caller.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// What Deepgram is to be told, with all texts rendered and all functions in it.
+    pub settings: Settings,
+    /// How the functions are answered that Deepgram does not call itself, by name.
+    pub functions: BTreeMap<String, Function>,
+    /// Whether the agent is told of the keys that the caller presses.
+    pub tells_dtmf: bool,
+    /// Whether [`Next::FallBack`](super::Next::FallBack) connects the call with somebody else.
+    pub fallback_transfers: bool,
+}
+
+/// How a function is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// By the call itself.
+    Builtin(Builtin),
+    /// By a webhook, which [`Output::CallFunction`](super::Output::CallFunction) asks for.
+    Webhook,
+}
+
+/// What came of [`Output::CallFunction`](super::Output::CallFunction).
+#[derive(Clone, PartialEq, Eq)]
+pub enum FunctionOutcome {
+    /// The webhook's answer, for the model.
+    Ok(String),
+    /// What went wrong, in words for the model and for people.
+    Failed(String),
+}
+
+/// It holds what is told of people, so its `Debug` does not show that.
+impl fmt::Debug for FunctionOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok(_) => "Ok",
+            Self::Failed(_) => "Failed",
+        })
+    }
 }
 
 /// The limits that concern a call.
@@ -125,13 +170,13 @@ pub struct Speech {
     pub id: String,
     /// What.
     pub text: String,
-    /// The voice, when it is not the profile's.
+    /// The voice, when it is not the profile's; an agent has its own.
     pub model: Option<String>,
     /// Whether it is said at once, instead of all that is being said or waits.
     pub interrupt: bool,
     /// Whether its audio may be kept for other calls: of a text of the configuration.
     pub keep: bool,
-    /// Whether the call is hung up when it was heard.
+    /// Whether the call is hung up when it was heard; not by an agent.
     pub then_hang_up: bool,
 }
 
@@ -156,6 +201,12 @@ pub enum NotSaid {
     /// Too much waits already.
     #[error("100 texts wait to be said already")]
     TooMany,
+    /// Only an agent can be told this.
+    #[error("the call has no agent")]
+    NoAgent,
+    /// Its agent is lost.
+    #[error("the call's agent is lost")]
+    AgentLost,
 }
 
 /// What came of [`Output::Fetch`](super::Output::Fetch).

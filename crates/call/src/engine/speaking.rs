@@ -12,7 +12,7 @@ use super::{FetchKey, Fetched, NotSaid, Output, ProviderText, Speech, StreamKey}
 use crate::event::{EventData, Speak};
 
 /// Texts that wait to be said, at most.
-const MOST_WAITING: usize = 100;
+pub(super) const MOST_WAITING: usize = 100;
 
 /// All that is said into one bidirectional stream, one text after the other.
 ///
@@ -30,13 +30,19 @@ pub(super) struct Speaking {
 /// A text that is to be said.
 #[derive(Debug)]
 struct Text {
-    speech: Speech,
+    asked: Asked,
     /// The pieces that were not asked for yet.
     pieces: VecDeque<Piece>,
-    /// When it was asked for, or when what stood before it was settled.
-    turn: Instant,
     /// `None` until its first piece was asked for.
     utterance: Option<Utterance>,
+}
+
+/// What was asked to be said, and what is told of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    speech: Speech,
+    /// When it was asked for, or when what stood before it was settled.
+    pub(super) turn: Instant,
     /// From its turn to its first audio.
     first_audio_ms: Option<u64>,
 }
@@ -50,15 +56,50 @@ struct Fetch {
     says: Option<Piece>,
 }
 
-impl Text {
-    fn told(&self, heard: u64, heard_text: String, reason: Option<String>) -> Speak {
+impl Asked {
+    pub(super) const fn new(now: Instant, speech: Speech) -> Self {
+        Self {
+            speech,
+            turn: now,
+            first_audio_ms: None,
+        }
+    }
+
+    /// Its first audio was sent.
+    pub(super) fn started(&mut self, now: Instant) -> EventData {
+        self.first_audio_ms = Some(ms(now.saturating_duration_since(self.turn)));
+        EventData::SpeakStarted(self.told(0, String::new(), None))
+    }
+
+    /// All of it was heard: so many samples.
+    pub(super) fn finished(self, heard: u64) -> EventData {
+        let all = self.speech.text.clone();
+        EventData::SpeakFinished(self.told(heard, all, None))
+    }
+
+    /// It was cut short.
+    pub(super) fn interrupted(
+        &self,
+        heard: u64,
+        heard_text: String,
+        reason: Option<&str>,
+    ) -> EventData {
+        EventData::SpeakInterrupted(self.told(heard, heard_text, reason))
+    }
+
+    /// It cannot be said, or not to its end.
+    pub(super) fn failed(&self, heard: u64, heard_text: String, reason: &str) -> EventData {
+        EventData::SpeakFailed(self.told(heard, heard_text, Some(reason)))
+    }
+
+    fn told(&self, heard: u64, heard_text: String, reason: Option<&str>) -> Speak {
         Speak {
             speak_id: self.speech.id.clone(),
             text: self.speech.text.clone(),
             heard_ms: heard / SAMPLES_PER_MS,
             heard_text,
             first_audio_ms: self.first_audio_ms,
-            reason,
+            reason: reason.map(str::to_owned),
         }
     }
 }
@@ -90,11 +131,9 @@ impl Speaking {
             return Err(NotSaid::TooMany);
         }
         self.texts.push_back(Text {
-            speech,
+            asked: Asked::new(now, speech),
             pieces,
-            turn: now,
             utterance: None,
-            first_audio_ms: None,
         });
         self.go_on(now, does);
         Ok(())
@@ -108,8 +147,7 @@ impl Speaking {
         self.playout.stop(now);
         self.carry_out(now, Some(reason), does);
         for text in self.texts.drain(..) {
-            let told = text.told(0, String::new(), Some(reason.to_owned()));
-            does.tell(EventData::SpeakInterrupted(told));
+            does.tell(text.asked.interrupted(0, String::new(), Some(reason)));
         }
     }
 
@@ -174,9 +212,8 @@ impl Speaking {
             (heard.samples, heard.text.to_owned())
         });
         if let Some(text) = self.take(now, utterance) {
-            let told = text.told(heard.0, heard.1, Some(reason.to_owned()));
-            does.tell(EventData::SpeakFailed(told));
-            does.hangs_up |= text.speech.then_hang_up;
+            does.tell(text.asked.failed(heard.0, heard.1, reason));
+            does.hangs_up |= text.asked.speech.then_hang_up;
         }
         self.playout.end(now, utterance);
     }
@@ -204,8 +241,8 @@ impl Speaking {
         does.outputs.push_back(Output::Fetch {
             fetch: key,
             text: ProviderText(piece.text().to_owned()),
-            model: text.speech.model.clone(),
-            keep: text.speech.keep,
+            model: text.asked.speech.model.clone(),
+            keep: text.asked.speech.keep,
         });
         self.fetch = Some(Fetch {
             key,
@@ -229,16 +266,13 @@ impl Speaking {
                 playout::Output::Started { utterance } => {
                     let mut texts = self.texts.iter_mut();
                     if let Some(text) = texts.find(|text| text.utterance == Some(utterance)) {
-                        let since = now.saturating_duration_since(text.turn);
-                        text.first_audio_ms = Some(ms(since));
-                        does.tell(EventData::SpeakStarted(text.told(0, String::new(), None)));
+                        does.tell(text.asked.started(now));
                     }
                 }
                 playout::Output::Finished { utterance, heard } => {
                     if let Some(text) = self.take(now, utterance) {
-                        let all = text.speech.text.clone();
-                        does.tell(EventData::SpeakFinished(text.told(heard, all, None)));
-                        does.hangs_up |= text.speech.then_hang_up;
+                        does.hangs_up |= text.asked.speech.then_hang_up;
+                        does.tell(text.asked.finished(heard));
                     }
                 }
                 playout::Output::Interrupted {
@@ -248,8 +282,7 @@ impl Speaking {
                     ..
                 } => {
                     if let Some(text) = self.take(now, utterance) {
-                        let told = text.told(heard, heard_text, reason.map(str::to_owned));
-                        does.tell(EventData::SpeakInterrupted(told));
+                        does.tell(text.asked.interrupted(heard, heard_text, reason));
                     }
                 }
             }
@@ -261,7 +294,7 @@ impl Speaking {
         let is_it = |text: &Text| text.utterance == Some(utterance);
         let index = self.texts.iter().position(is_it)?;
         if let Some(next) = self.texts.get_mut(index + 1) {
-            next.turn = now;
+            next.asked.turn = now;
         }
         self.texts.remove(index)
     }

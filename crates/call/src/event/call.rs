@@ -137,7 +137,7 @@ pub enum EndReason {
     Failed,
     /// It was taken back before an answer.
     Canceled,
-    /// The last stream broke the protocol.
+    /// The last stream broke the protocol, or its agent was lost and nobody took its place.
     Error,
 }
 

@@ -1,24 +1,22 @@
 use std::collections::BTreeMap;
 
+use serde_json::json;
+use sidetone_deepgram::agent::message::Role;
+
 use super::*;
 
 const CALL_SID: &str = "CA0123456789abcdef0123456789abcdef";
 
 fn call() -> Call {
     Call {
-        call_sid: CALL_SID.parse().unwrap(),
         stream_sid: Some("MZ0123456789abcdef0123456789abcdef".parse().unwrap()),
         account_sid: Some("AC0123456789abcdef0123456789abcdef".parse().unwrap()),
-        profile: "default".into(),
         direction: Some("inbound".into()),
         from: Some("+15551230001".into()),
         to: Some("+15551230002".into()),
         custom_parameters: BTreeMap::from([("tenant".into(), "t-42-secret".into())]),
         tracks: vec![Track::Inbound, Track::Outbound],
-        status: Status::Live,
         started_at: Some("2026-11-21T09:00:00.123456Z".parse().unwrap()),
-        ended_at: None,
-        end_reason: None,
         duration_ms: 1_980,
         last_seq: 1,
         provider: Provider {
@@ -39,6 +37,7 @@ fn call() -> Call {
             },
         },
         last_text: Some("tell me a secret".into()),
+        ..crate::tests::call()
     }
 }
 
@@ -98,8 +97,63 @@ fn speak() -> Speak {
     }
 }
 
+fn started_speaking() -> AgentStartedSpeaking {
+    AgentStartedSpeaking {
+        turn: 3,
+        total_latency_ms: Some(900),
+        tts_latency_ms: None,
+        ttt_latency_ms: Some(500),
+        latency_ms: Some(640),
+    }
+}
+
+fn interrupted() -> AgentInterrupted {
+    AgentInterrupted {
+        turn: 3,
+        heard_text: "A secret".into(),
+        heard_ms: 900,
+        discarded_ms: 1_100,
+    }
+}
+
+fn function_called() -> AgentFunctionCalled {
+    AgentFunctionCalled {
+        id: "func_1".into(),
+        name: "lookup".into(),
+        arguments: json!({ "of": "secret" }),
+        result: Some("the secret".into()),
+        at_ms: 4_000,
+        duration_ms: 700,
+        outcome: FunctionEnd::Ok,
+    }
+}
+
+fn turn() -> AgentTurn {
+    AgentTurn {
+        turn: 3,
+        role: Role::Assistant,
+        text: "A secret is safe.".into(),
+        at_ms: 2_000,
+        heard: Some(TurnHeard {
+            heard_text: "A secret".into(),
+            heard_ms: 900,
+            interrupted: true,
+        }),
+    }
+}
+
 fn every_event() -> Vec<EventData> {
     vec![
+        EventData::AgentReady(AgentReady {
+            request_id: Some("req-1".into()),
+        }),
+        EventData::AgentUserStartedSpeaking(AgentUserStartedSpeaking { at_ms: 40 }),
+        EventData::AgentThinking(AgentThinking {}),
+        EventData::AgentStartedSpeaking(started_speaking()),
+        EventData::AgentAudioDone(AgentAudioDone { turn: 3 }),
+        EventData::AgentInterrupted(interrupted()),
+        EventData::AgentFunctionCalled(Box::new(function_called())),
+        EventData::AgentTurn(turn()),
         EventData::CallStarted(Box::new(call())),
         EventData::CallResumed(Box::new(call())),
         EventData::CallRinging(progress()),
@@ -123,6 +177,7 @@ fn every_event() -> Vec<EventData> {
             request_id: None,
         }),
         EventData::ProviderReconnected(ProviderReconnected {
+            service: Service::Listen,
             replayed_ms: 4_200,
             outage_ms: 900,
         }),
@@ -276,10 +331,94 @@ fn provider_events_carry_what_the_outage_cost() {
     );
     check_data(
         EventData::ProviderReconnected(ProviderReconnected {
+            service: Service::Listen,
             replayed_ms: 4_200,
             outage_ms: 900,
         }),
-        r#""provider.reconnected","data":{"replayed_ms":4200,"outage_ms":900}"#,
+        r#""provider.reconnected","data":{"service":"listen","replayed_ms":4200,"outage_ms":900}"#,
+    );
+}
+
+#[test]
+fn what_an_agent_does_carries_what_was_heard_of_it() {
+    check_data(
+        EventData::AgentReady(AgentReady { request_id: None }),
+        r#""agent.ready","data":{"request_id":null}"#,
+    );
+    check_data(
+        EventData::AgentUserStartedSpeaking(AgentUserStartedSpeaking { at_ms: 40 }),
+        r#""agent.user_started_speaking","data":{"at_ms":40}"#,
+    );
+    check_data(
+        EventData::AgentThinking(AgentThinking {}),
+        r#""agent.thinking","data":{}"#,
+    );
+    check_data(
+        EventData::AgentStartedSpeaking(started_speaking()),
+        concat!(
+            r#""agent.started_speaking","data":{"turn":3,"total_latency_ms":900,"#,
+            r#""tts_latency_ms":null,"ttt_latency_ms":500,"latency_ms":640}"#,
+        ),
+    );
+    check_data(
+        EventData::AgentAudioDone(AgentAudioDone { turn: 3 }),
+        r#""agent.audio_done","data":{"turn":3}"#,
+    );
+    check_data(
+        EventData::AgentInterrupted(interrupted()),
+        concat!(
+            r#""agent.interrupted","data":{"turn":3,"heard_text":"A secret","#,
+            r#""heard_ms":900,"discarded_ms":1100}"#,
+        ),
+    );
+}
+
+#[test]
+fn only_a_turn_of_the_agent_tells_what_was_heard() {
+    check_data(
+        EventData::AgentTurn(turn()),
+        concat!(
+            r#""agent.turn","data":{"turn":3,"role":"assistant","text":"A secret is safe.","#,
+            r#""at_ms":2000,"heard_text":"A secret","heard_ms":900,"interrupted":true}"#,
+        ),
+    );
+    let of_caller = AgentTurn {
+        role: Role::User,
+        heard: None,
+        ..turn()
+    };
+    check_data(
+        EventData::AgentTurn(of_caller),
+        concat!(
+            r#""agent.turn","data":{"turn":3,"role":"user","text":"A secret is safe.","#,
+            r#""at_ms":2000}"#,
+        ),
+    );
+}
+
+#[test]
+fn a_function_carries_its_arguments_as_json_and_what_was_told_of_it() {
+    check_data(
+        EventData::AgentFunctionCalled(Box::new(function_called())),
+        concat!(
+            r#""agent.function_called","data":{"id":"func_1","name":"lookup","#,
+            r#""arguments":{"of":"secret"},"result":"the secret","at_ms":4000,"#,
+            r#""duration_ms":700,"outcome":"ok"}"#,
+        ),
+    );
+    let cancelled = AgentFunctionCalled {
+        arguments: json!("{of"),
+        result: None,
+        outcome: FunctionEnd::Cancelled,
+        ..function_called()
+    };
+    check_data(
+        EventData::AgentFunctionCalled(Box::new(cancelled)),
+        concat!(
+            r#""agent.function_called","data":{"id":"func_1","name":"lookup","#,
+            r#""arguments":"{of","result":null,"at_ms":4000,"#,
+            r#""duration_ms":700,"outcome":"cancelled"}"#,
+        ),
     );
 }
 

@@ -14,6 +14,7 @@ use sidetone_call::engine::{
 use sidetone_call::event::{EndReason, EventData, Transcript};
 use sidetone_deepgram::listen::link::Input;
 
+use crate::agent::AgentPeer;
 use crate::deepgram::{Connection, SILENCE};
 
 const BOTH: [Track; 2] = Track::ALL;
@@ -39,7 +40,7 @@ pub(crate) struct Behaviour {
 
 pub(crate) struct Line {
     engine: Engine,
-    now: Instant,
+    pub(crate) now: Instant,
     wall: Timestamp,
     started: Instant,
     pub(crate) deepgram: Behaviour,
@@ -66,6 +67,11 @@ pub(crate) struct Line {
     playing_until: Instant,
     /// Marks that come back, and when.
     echoes: VecDeque<(Instant, StreamKey, String)>,
+    /// What was sent to be played since the last clear, and the names of events and clears, all in
+    /// order.
+    pub(crate) sounding: Vec<u8>,
+    pub(crate) order: Vec<&'static str>,
+    pub(crate) agent: AgentPeer,
     pub(crate) ended: bool,
 }
 
@@ -117,6 +123,9 @@ impl Line {
             clears: 0,
             playing_until: now,
             echoes: VecDeque::new(),
+            sounding: Vec::new(),
+            order: Vec::new(),
+            agent: AgentPeer::default(),
             ended: false,
         }
     }
@@ -261,6 +270,13 @@ impl Line {
         self.drain();
     }
 
+    /// Has something done to the engine, as the gateway does.
+    pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Engine, Instant, Timestamp) -> T) -> T {
+        let done = act(&mut self.engine, self.now, self.wall);
+        self.drain();
+        done
+    }
+
     pub(crate) fn shut_down(&mut self) {
         self.engine.handle_shutdown(self.now, self.wall);
         self.drain();
@@ -329,13 +345,18 @@ impl Line {
             let reply = self.replies.front().map(|(at, ..)| *at);
             let timeout = self.engine.poll_timeout();
             let echo = self.echoes.front().map(|(at, ..)| *at);
-            match reply.into_iter().chain(timeout).chain(echo).min() {
+            let agent = self.agent.replies.front().map(|(at, ..)| *at);
+            let due = reply.into_iter().chain(timeout).chain(echo).chain(agent);
+            match due.min() {
                 Some(at) if at <= until => {
                     self.set_now(at.max(self.now));
                     if echo.is_some_and(|at| at <= self.now) {
                         let (_, stream, mark) = self.echoes.pop_front().unwrap();
                         self.engine.handle_mark(self.now, self.wall, stream, &mark);
                         self.drain();
+                    } else if agent.is_some_and(|at| at <= self.now) {
+                        let (_, generation, reply) = self.agent.replies.pop_front().unwrap();
+                        self.agent_replies(generation, reply);
                     } else if reply.is_some_and(|at| at <= self.now) {
                         let (_, link, generation, reply) = self.replies.pop_front().unwrap();
                         self.reply(link, generation, &reply);
@@ -463,6 +484,7 @@ impl Line {
                 Output::DropFetch(fetch) => self.dropped.push(fetch),
                 Output::Play { audio, .. } => {
                     self.played += audio.len();
+                    self.sounding.extend_from_slice(&audio);
                     let length = Duration::from_micros(audio.len() as u64 * 125);
                     self.playing_until = self.playing_until.max(self.now) + length;
                 }
@@ -472,6 +494,8 @@ impl Line {
                 }
                 Output::Clear(_) => {
                     self.clears += 1;
+                    self.order.push("clear");
+                    self.sounding.clear();
                     self.playing_until = self.now;
                     self.echoes.iter_mut().for_each(|(at, ..)| *at = self.now);
                 }
@@ -480,6 +504,7 @@ impl Line {
                 Output::Event(data) => {
                     let at = self.now - self.started;
                     self.times_ms.push(u64::try_from(at.as_millis()).unwrap());
+                    self.order.push(data.type_name());
                     self.events.push(data);
                 }
                 Output::Interim { track, transcript } => {
@@ -489,6 +514,7 @@ impl Line {
                 Output::Message(text) => self.messages.push(text.0),
                 Output::Note(note) => self.notes.push(note),
                 Output::Ended => self.ended = true,
+                of_agent => self.agent_output(of_agent),
             }
         }
     }
@@ -570,6 +596,7 @@ fn setup() -> Setup {
             replay_rate: 1.25,
         },
         greeting: None,
+        agent: None,
         seed: 7,
     }
 }

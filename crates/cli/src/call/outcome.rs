@@ -1,8 +1,10 @@
 //! What became of a simulated call, as it is told.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use sidetone_simulator::phone::{End, HeardWord, Report};
+use sidetone_simulator::phone::{End, HeardWord, Report, Stretch};
 
 use crate::words;
 
@@ -35,6 +37,7 @@ impl Outcome {
             call_sid,
             spoken,
             heard,
+            stretches,
             alerts,
             notes,
             ..
@@ -53,6 +56,9 @@ impl Outcome {
             anstream::println!("{call_sid} said {} words", spoken.len());
             if !heard.is_empty() {
                 anstream::println!("{call_sid} heard: {}", written(heard));
+            }
+            for cut in stretches.iter().filter(|stretch| stretch.clear.is_some()) {
+                anstream::println!("{call_sid} {}", told_cut(cut));
             }
         }
         if let Some(why) = self.broken_off() {
@@ -113,6 +119,7 @@ impl Outcome {
             call_sid,
             spoken,
             heard,
+            stretches,
             digits,
             played_samples: _,
             streams,
@@ -126,6 +133,7 @@ impl Outcome {
             "end": end.name(),
             "spoken": spoken,
             "heard": heard,
+            "stretches": stretches,
             "digits": digits,
             "expected": self.missed.is_none(),
             "alerts": alerts,
@@ -134,6 +142,17 @@ impl Outcome {
             "duration_ms": u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         })
     }
+}
+
+fn told_cut(stretch: &Stretch) -> String {
+    let secs = Duration::from_millis(stretch.end_ms).as_secs_f64();
+    if stretch.words.is_empty() {
+        return format!("heard the other side cut off at {secs:.2} s, before its first word");
+    }
+    format!(
+        "heard the other side cut off at {secs:.2} s, after: {}",
+        written(&stretch.words)
+    )
 }
 
 fn written(heard: &[HeardWord]) -> String {

@@ -10,7 +10,7 @@ use sidetone_gateway::config::{Deepgram, Limits, Tls, Twilio};
 use url::{Host, Url};
 
 use super::value::Value;
-use super::{Configuration, Inputs, Path, Settings, not_yet, profile};
+use super::{Configuration, Inputs, Path, Settings, agent, function, not_yet, profile};
 
 const TRUST_LOOPBACK: &str = "server.trust_loopback";
 
@@ -47,10 +47,15 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
     not_yet::parts(settings);
     let tls = tls(settings, inputs);
 
-    let profiles = profile::profiles(settings);
+    let secret = settings.get(&Path::parse("webhooks.secret"), function::secret);
+    let context = agent::Context {
+        folder: &inputs.folder,
+        twilio: twilio.as_ref(),
+        secret: secret.as_ref(),
+    };
+    let profiles = profile::profiles(settings, context);
     let default_profile = default_profile(settings, inputs, &profiles);
     let numbers = profile::numbers(settings, &profiles);
-    not_yet::profiles(settings, inputs, &profiles, &numbers);
 
     let gateway = sidetone_gateway::Config {
         listen: listen?,
@@ -86,10 +91,17 @@ fn default_profile(
     inputs: &Inputs,
     profiles: &std::collections::BTreeMap<String, sidetone_gateway::config::Profile>,
 ) -> String {
-    let name = inputs
-        .profile
-        .clone()
-        .unwrap_or_else(|| "default".to_owned());
+    let usual = match inputs.agent {
+        Some(_) => agent::PROFILE,
+        None => "default",
+    };
+    let name = inputs.profile.as_deref().unwrap_or(usual).to_owned();
+    if inputs.agent.is_some() && name != usual {
+        settings.missing(format!(
+            "--agent is the prompt of the profile `{usual}`, which calls then have: leave out \
+             --profile {name}, or write the prompt into `{name}` in the configuration file"
+        ));
+    }
     if !profiles.contains_key(&name) {
         settings.missing(format!(
             "--profile {name}: no such profile; there are: {}",
@@ -205,6 +217,19 @@ pub(super) fn twilio(settings: &mut Settings) -> Option<Twilio> {
     })
 }
 
+/// E.164: a plus, and up to 15 digits that do not begin with 0.
+pub(crate) fn phone_number(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    let fits = (3..=15).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && !digits.starts_with('0');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a number with its country, as in +15005550006".to_owned())
+    }
+}
+
 /// Beginnings of numbers in E.164.
 fn prefixes(value: &Value) -> Result<Vec<String>, String> {
     let prefixes = value.list()?;
@@ -238,9 +263,12 @@ fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
     }
     let default = Value::Text("wss://api.deepgram.com".to_owned());
     let url = settings.get_or("deepgram.url", default, |value| {
-        web_url(value).map(listen_base)
+        web_url(value).map(|url| stream_base(url, "/v1/listen"))
     });
-    settings.get(&Path::parse("deepgram.agent_url"), web_url);
+    let default = Value::Text(Deepgram::AGENT_URL.to_owned());
+    let agent_url = settings.get_or("deepgram.agent_url", default, |value| {
+        web_url(value).map(|url| stream_base(url, sidetone_deepgram::agent::PATH))
+    });
     let max_speak_default = i64::try_from(MOST_AT_ONCE).unwrap_or(i64::MAX);
     let max_speak = settings.get_or(
         "deepgram.max_speak",
@@ -248,15 +276,17 @@ fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
         |value| whole(value, 1, 10_000),
     );
     Some(Deepgram {
+        agent_url: agent_url?,
         max_speak: max_speak?,
         ..Deepgram::new(url?, api_key.unwrap_or_default())
     })
 }
 
-/// The WebSocket base of a URL that may be written in any of the ways people write it.
-fn listen_base(mut url: Url) -> Url {
+/// The WebSocket base of a URL that may be written in any of the ways people write it, with or
+/// without the path of what it is for.
+fn stream_base(mut url: Url, route: &str) -> Url {
     let path = url.path().trim_end_matches('/');
-    let base = path.strip_suffix("/v1/listen").unwrap_or(path).to_owned();
+    let base = path.strip_suffix(route).unwrap_or(path).to_owned();
     url.set_path(&base);
     url.set_query(None);
     let scheme = if matches!(url.scheme(), "https" | "wss") {
@@ -326,6 +356,10 @@ fn tls(settings: &mut Settings, inputs: &Inputs) -> Option<Tls> {
     })
 }
 
+pub(super) fn text(value: &Value) -> Result<String, String> {
+    Ok(value.text()?)
+}
+
 pub(super) fn bool(value: &Value) -> Result<bool, String> {
     Ok(value.bool()?)
 }
@@ -364,7 +398,7 @@ fn empty_list() -> Value {
     Value::List(Vec::new())
 }
 
-fn web_url(value: &Value) -> Result<Url, String> {
+pub(super) fn web_url(value: &Value) -> Result<Url, String> {
     let expected = "a URL that begins with https://, http://, wss:// or ws://, without a user";
     let url: Url = value.text()?.parse().map_err(|_| expected.to_owned())?;
     let known = matches!(url.scheme(), "http" | "https" | "ws" | "wss");

@@ -3,9 +3,13 @@
 //! Every value keeps its origin, so that `--print-config` can show it and a problem can name the
 //! file, the line, the key and the remedy.
 
+mod agent;
 mod build;
+mod document;
+mod function;
 mod keys;
 mod not_yet;
+mod path;
 mod profile;
 mod settings;
 mod sources;
@@ -20,8 +24,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use build::{Log, LogFormat, is_loopback, unfit_for_twilio};
+pub(crate) use build::{Log, LogFormat, is_loopback, phone_number, unfit_for_twilio};
 pub(crate) use keys::CONFIG_FILE;
+use path::Path;
 pub(crate) use settings::Settings;
 use sidetone_gateway::config::Twilio;
 use value::Origin;
@@ -40,6 +45,8 @@ pub(crate) struct Inputs {
     pub(crate) sets: Vec<String>,
     /// `--profile`.
     pub(crate) profile: Option<String>,
+    /// `--agent`.
+    pub(crate) agent: Option<PathBuf>,
     /// `--insecure`.
     pub(crate) insecure: bool,
     /// Whether the command can do without Deepgram's key.
@@ -164,66 +171,5 @@ impl fmt::Display for Problem {
             Some(origin) => write!(f, "{origin}: {}", self.what),
             None => f.write_str(&self.what),
         }
-    }
-}
-
-/// A key's path, `server.listen`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path(Vec<String>);
-
-impl Path {
-    /// Reads a dotted path; a part may be quoted, as in TOML.
-    fn parse(text: &str) -> Self {
-        let mut parts = vec![String::new()];
-        let mut quoted = false;
-        for c in text.chars() {
-            match c {
-                '"' => quoted = !quoted,
-                '.' if !quoted => parts.push(String::new()),
-                other => {
-                    if let Some(part) = parts.last_mut() {
-                        part.push(other);
-                    }
-                }
-            }
-        }
-        Self(
-            parts
-                .into_iter()
-                .map(|part| part.trim().to_owned())
-                .collect(),
-        )
-    }
-
-    fn join(&self, part: &str) -> Self {
-        let mut parts = self.0.clone();
-        parts.push(part.to_owned());
-        Self(parts)
-    }
-
-    fn starts_with(&self, prefix: &Self) -> bool {
-        self.0.starts_with(&prefix.0)
-    }
-
-    /// The part after `prefix`.
-    fn after(&self, prefix: &Self) -> Option<&str> {
-        self.0.get(prefix.0.len()).map(String::as_str)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, part) in self.0.iter().enumerate() {
-            let dot = if i == 0 { "" } else { "." };
-            if part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-            {
-                write!(f, "{dot}{part}")?;
-            } else {
-                write!(f, "{dot}\"{part}\"")?;
-            }
-        }
-        Ok(())
     }
 }

@@ -7,16 +7,17 @@ use sidetone_deepgram::listen::params::Params;
 use sidetone_deepgram::speak;
 use sidetone_gateway::config::{Announce, Dial, Links, Listen, Overflow, Profile, Speak, Then};
 
-use super::build::{bool, whole};
+use super::agent::{self, Context};
+use super::build::{text, whole};
 use super::keys::closest;
 use super::value::Value;
-use super::{Path, Settings};
+use super::{Path, Settings, not_yet};
 
 /// Names that are routes below `/voice` and `/twilio`.
 const RESERVED: [&str; 3] = ["stream-status", "call-status", "next"];
 
 /// What a profile may hold.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "announce",
     "announce_voice",
     "announce_language",
@@ -26,6 +27,8 @@ const PARTS: [&str; 10] = [
     "overflow",
     "agent",
     "functions",
+    "tell_dtmf",
+    "fallback",
     "speak",
 ];
 
@@ -47,7 +50,7 @@ const HANG_UP: &str = "hangup";
 const HELLO: &str = "Hello, how are you today?";
 
 /// Builds every profile, the built-in ones included until a file defines their name.
-pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
+pub(super) fn profiles(settings: &mut Settings, context: Context<'_>) -> BTreeMap<String, Profile> {
     let all = Path::parse("profiles");
     settings.take(&all);
     built_in(settings, &all);
@@ -68,7 +71,7 @@ pub(super) fn profiles(settings: &mut Settings) -> BTreeMap<String, Profile> {
                 ),
             );
         }
-        let profile = profile(settings, &at);
+        let profile = profile(settings, context, &at);
         profiles.insert(name, profile);
     }
     profiles
@@ -115,7 +118,7 @@ fn built_in(settings: &mut Settings, all: &Path) {
             );
         }
     }
-    let agent = all.join("agent");
+    let agent = all.join(agent::PROFILE);
     if !settings.in_file(&agent) {
         settings.default(agent.join("agent"), Value::Table(BTreeMap::new()));
     }
@@ -126,7 +129,7 @@ fn built_in(settings: &mut Settings, all: &Path) {
     }
 }
 
-fn profile(settings: &mut Settings, at: &Path) -> Profile {
+fn profile(settings: &mut Settings, context: Context<'_>, at: &Path) -> Profile {
     settings.take(at);
     for part in settings.children(at) {
         if !PARTS.contains(&part.as_str()) {
@@ -143,14 +146,10 @@ fn profile(settings: &mut Settings, at: &Path) -> Profile {
             settings.take_all(&path);
         }
     }
-    settings.get(&at.join("recording"), bool);
-    // Their own checks come with the parts that use them.
-    for part in ["agent", "functions"] {
-        settings.take_all(&at.join(part));
-    }
-    let agent = settings.has(&at.join("agent"));
+    not_yet::recording(settings, &at.join("recording"));
+    let talks = settings.has(&at.join("agent"));
     let speak = speak(settings, &at.join("speak"));
-    if agent && speak.is_some() {
+    if talks && speak.is_some() {
         let origin = settings.origin(&at.join("speak"));
         settings.problem(&origin, format!("{at}: agent and speak exclude each other"));
     }
@@ -159,8 +158,9 @@ fn profile(settings: &mut Settings, at: &Path) -> Profile {
         listen: listen(settings, &at.join("listen")),
         dial: dial(settings, &at.join("dial")),
         overflow: overflow(settings, &at.join("overflow")),
-        bidirectional: agent || speak.is_some(),
+        bidirectional: talks || speak.is_some(),
         speak,
+        agent: agent::agent(settings, context, at),
     }
 }
 
@@ -320,8 +320,4 @@ fn one_of<T, const N: usize>(
         settings.problem(&origin, format!("{at}: expected exactly one of {choices}"));
     }
     given.pop()
-}
-
-fn text(value: &Value) -> Result<String, String> {
-    Ok(value.text()?)
 }

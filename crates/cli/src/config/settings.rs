@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 
+use serde_json::Value as Json;
 use url::Url;
 
 use super::keys::{KEYS, Key, OWN_PREFIX, closest, closest_variable};
+use super::path::Part;
 use super::sources::{self, Stray};
 use super::value::{Origin, Setting, Value};
-use super::{Inputs, Path, Problem, not_yet};
+use super::{Inputs, Path, Problem, agent, not_yet};
 
 /// Words in the name of a setting that is not shown, `-` and capitals aside.
-const SECRET_WORDS: [&str; 6] = [
+const SECRET_WORDS: [&str; 7] = [
     "api_key",
+    "credentials",
     "secret",
     "token",
     "password",
@@ -54,7 +57,18 @@ impl Settings {
             Err(error) => problems.push(unreadable(&path, &error)),
         }
         settings.extend(sources::environment(&inputs.environment, &mut strays));
-        settings.extend(sources::flags(&inputs.sets, &mut problems));
+        let mut flags = Vec::new();
+        flags.extend(agent::prompt(inputs, &mut problems));
+        let sets = inputs.sets.iter();
+        flags.extend(sets.filter_map(|set| sources::flag(set, &mut problems)));
+        for (path, setting) in flags {
+            // It takes the place of what stood there or below, and of a value that it goes into.
+            settings.retain(|there, old: &mut Setting| {
+                let is_table = matches!(old.value, Value::Table(_));
+                !there.starts_with(&path) && (is_table || !path.starts_with(there))
+            });
+            settings.insert(path, setting);
+        }
         Self {
             settings,
             taken: BTreeSet::new(),
@@ -118,16 +132,50 @@ impl Settings {
         });
     }
 
-    /// The distinct parts that follow `prefix`.
+    /// The distinct keys that follow `prefix`.
     pub(super) fn children(&self, prefix: &Path) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .settings
-            .keys()
-            .filter(|path| path.starts_with(prefix))
-            .filter_map(|path| path.after(prefix).map(str::to_owned))
-            .collect();
+        let first = |path: &Path| match path.below(prefix)?.first()? {
+            Part::Key(key) => Some(key.clone()),
+            Part::Item(_) => None,
+        };
+        let mut names: Vec<String> = self.settings.keys().filter_map(first).collect();
         names.dedup();
         names
+    }
+
+    /// The items of the list at `prefix`.
+    pub(super) fn items(&self, prefix: &Path) -> Vec<Path> {
+        let first = |path: &Path| match path.below(prefix)?.first()? {
+            Part::Item(item) => Some(prefix.item(*item)),
+            Part::Key(_) => None,
+        };
+        let mut items: Vec<Path> = self.settings.keys().filter_map(first).collect();
+        items.dedup();
+        items
+    }
+
+    /// What stands at `prefix` and below it, as JSON; `None` when nothing does or, with a problem,
+    /// when it cannot be put together. All of it is taken.
+    pub(super) fn json(&mut self, prefix: &Path) -> Option<Json> {
+        self.take_all(prefix);
+        let mut json = Json::Null;
+        let mut wrong = None;
+        for (path, setting) in &self.settings {
+            let Some(below) = path.below(prefix) else {
+                continue;
+            };
+            let put = setting
+                .json()
+                .and_then(|value| put(&mut json, below, value));
+            if let Err(what) = put {
+                wrong = Some((setting.origin.clone(), format!("{path}: {what}")));
+            }
+        }
+        if let Some((origin, what)) = wrong {
+            self.problem(&origin, what);
+            return None;
+        }
+        Some(json).filter(|json| !json.is_null())
     }
 
     /// Whether something is set at `prefix` or below it.
@@ -158,6 +206,13 @@ impl Settings {
         self.set_at(prefix).unwrap_or(Origin::Default)
     }
 
+    /// The same, and where nothing is set, where that is set within which it would stand.
+    pub(super) fn nearest_origin(&self, path: &Path) -> Origin {
+        let within = std::iter::successors(Some(path.clone()), Path::parent);
+        let mut set = within.filter_map(|within| self.set_at(&within));
+        set.next().unwrap_or(Origin::Default)
+    }
+
     pub(super) fn problem(&mut self, origin: &Origin, what: String) {
         self.problems.push(Problem::at(origin, what));
     }
@@ -179,10 +234,11 @@ impl Settings {
 
     /// Where `prefix`, or the first below it, is set; `None` when nothing but a default is there.
     pub(super) fn set_at(&self, prefix: &Path) -> Option<Origin> {
-        let mut below = self.settings.iter().filter(|(path, setting)| {
+        let below = self.settings.iter().filter(|(path, setting)| {
             path.starts_with(prefix) && setting.origin != Origin::Default
         });
-        below.next().map(|(_, setting)| setting.origin.clone())
+        let origins = below.map(|(_, setting)| &setting.origin);
+        origins.min_by_key(|origin| origin.line()).cloned()
     }
 
     /// What is wrong with what was read so far; unknown names are not looked for.
@@ -229,6 +285,10 @@ impl Settings {
             .map(|key| (Path::parse(key.path), without_value(key)))
             .collect();
         for (path, Setting { value, origin }) in &self.settings {
+            // That a table is there shows in what stands in it.
+            if *value == Value::Table(BTreeMap::new()) && !self.children(path).is_empty() {
+                continue;
+            }
             let line = format!("{path} = {}  # {origin}", shown(path, value));
             lines.insert(path.clone(), line);
         }
@@ -238,6 +298,35 @@ impl Settings {
         }
         listing
     }
+}
+
+/// Puts a value into what is being put together, `below` its root.
+fn put(root: &mut Json, below: &[Part], value: Json) -> Result<(), &'static str> {
+    let mut here = root;
+    for part in below {
+        here = match part {
+            Part::Key(key) => {
+                if here.is_null() {
+                    *here = Json::Object(serde_json::Map::new());
+                }
+                let table = here.as_object_mut().ok_or("a list is set here, too")?;
+                table.entry(key.clone()).or_insert(Json::Null)
+            }
+            Part::Item(item) => {
+                if here.is_null() {
+                    *here = Json::Array(Vec::new());
+                }
+                let list = here.as_array_mut().ok_or("a table is set here, too")?;
+                if *item == list.len() {
+                    list.push(Json::Null);
+                }
+                list.get_mut(*item)
+                    .ok_or("no item of the list is set before this one")?
+            }
+        };
+    }
+    *here = value;
+    Ok(())
 }
 
 /// Whether this is the header of a section of which every line was taken out.
@@ -272,24 +361,42 @@ fn remedy(near: Option<&str>) -> String {
 
 /// A value as TOML writes it, without the secrets in it.
 fn shown(path: &Path, value: &Value) -> String {
-    let name = path.to_string().to_ascii_lowercase().replace('-', "_");
-    let is_secret = KEYS.iter().any(|key| key.secret && key.path == name)
-        || SECRET_WORDS.iter().any(|word| name.contains(word));
-    if is_secret || holds_secret(value) {
+    let name = path.to_string();
+    let is_secret = KEYS.iter().any(|key| key.secret && key.path == name);
+    if is_secret || is_secret_name(&name) || holds_secret(value) {
         MASK.to_owned()
     } else {
         value.to_string()
     }
 }
 
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 /// Whether a secret stands inside of a value: in a table of a list, or in a URL.
 fn holds_secret(value: &Value) -> bool {
     match value {
-        Value::Text(text) => Url::parse(text).is_ok_and(|url| url.password().is_some()),
+        Value::Text(text) => {
+            let is_json = || serde_json::from_str(text).is_ok_and(|json| json_holds_secret(&json));
+            Url::parse(text).is_ok_and(|url| url.password().is_some()) || is_json()
+        }
         Value::List(values) => values.iter().any(holds_secret),
         Value::Table(table) => table
             .iter()
             .any(|(key, value)| shown(&Path::default().join(key), value) == MASK),
         Value::Bool(_) | Value::Integer(_) | Value::Float(_) => false,
+    }
+}
+
+/// The same of a flag that is written as JSON.
+fn json_holds_secret(json: &Json) -> bool {
+    match json {
+        Json::Array(items) => items.iter().any(json_holds_secret),
+        Json::Object(table) => table
+            .iter()
+            .any(|(key, value)| is_secret_name(key) || json_holds_secret(value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::keys::{CONFIG_FILE, KEYS, Key, is_variable};
 use super::value::{Origin, Setting, Value};
@@ -25,8 +25,13 @@ pub(super) fn file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Laye
     let mut layer = Layer::new();
     match DeTable::parse(text) {
         Ok(table) => {
-            let reader = File { path, text };
-            reader.table(table.get_ref(), &KeyPath::default(), &mut layer, problems);
+            let mut reader = File {
+                path,
+                text,
+                layer: &mut layer,
+                problems,
+            };
+            reader.table(table.get_ref(), &KeyPath::default());
         }
         Err(error) => {
             let origin = Origin::File {
@@ -42,39 +47,50 @@ pub(super) fn file(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Laye
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
+    layer: &'a mut Layer,
+    problems: &'a mut Vec<Problem>,
 }
 
 impl File<'_> {
-    fn table(
-        &self,
-        table: &DeTable<'_>,
-        at: &KeyPath,
-        layer: &mut Layer,
-        problems: &mut Vec<Problem>,
-    ) {
+    fn table(&mut self, table: &DeTable<'_>, at: &KeyPath) {
         for (key, value) in table {
-            let path = at.join(key.get_ref());
-            let origin = self.origin(&key.span());
-            match value.get_ref() {
-                DeValue::Table(inner) if !inner.is_empty() => {
-                    self.table(inner, &path, layer, problems);
-                }
-                other => match scalar(other) {
-                    Ok(value) => {
-                        layer.insert(path, Setting { value, origin });
-                    }
-                    Err(what) => problems.push(Problem::at(&origin, format!("{path}: {what}"))),
-                },
-            }
+            self.value(value.get_ref(), &key.span(), at.join(key.get_ref()));
         }
     }
 
-    fn origin(&self, span: &Range<usize>) -> Origin {
-        Origin::File {
-            path: self.path.to_owned(),
-            line: line_of(self.text, span),
+    /// Takes tables and lists of tables apart, so that each value has its own line.
+    fn value(&mut self, value: &DeValue<'_>, span: &Range<usize>, at: KeyPath) {
+        match value {
+            DeValue::Table(inner) if !inner.is_empty() => self.table(inner, &at),
+            DeValue::Array(array) if holds_tables(array) => {
+                for (i, item) in array.iter().enumerate() {
+                    self.value(item.get_ref(), &item.span(), at.item(i));
+                }
+            }
+            other => {
+                let origin = Origin::File {
+                    path: self.path.to_owned(),
+                    line: line_of(self.text, span),
+                };
+                match scalar(other) {
+                    Ok(value) => {
+                        self.layer.insert(at, Setting { value, origin });
+                    }
+                    Err(what) => self
+                        .problems
+                        .push(Problem::at(&origin, format!("{at}: {what}"))),
+                }
+            }
         }
     }
+}
+
+fn holds_tables(array: &DeArray<'_>) -> bool {
+    array.iter().any(|item| match item.get_ref() {
+        DeValue::Table(_) => true,
+        DeValue::Array(inner) => holds_tables(inner),
+        _ => false,
+    })
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
@@ -171,27 +187,26 @@ fn variable(layer: &mut Layer, strays: &mut Vec<Stray>, name: String, value: &st
     }
 }
 
-/// Takes `--set KEY=VALUE`.
-pub(super) fn flags(sets: &[String], problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::new();
-    for set in sets {
-        let key = set
-            .split_once('=')
-            .map_or(set.as_str(), |(key, _)| key)
-            .trim();
-        let origin = Origin::Flag(format!("--set {key}"));
-        match set.split_once('=') {
-            Some((_, value)) if !key.is_empty() => {
-                let value = Value::Text(value.trim().to_owned());
-                layer.insert(KeyPath::parse(key), Setting { value, origin });
-            }
-            _ => problems.push(Problem::at(
+/// Takes a `--set KEY=VALUE`.
+pub(super) fn flag(set: &str, problems: &mut Vec<Problem>) -> Option<(KeyPath, Setting)> {
+    let (key, value) = set
+        .split_once('=')
+        .map_or((set, None), |(key, value)| (key, Some(value)));
+    let key = key.trim();
+    let origin = Origin::Flag(format!("--set {key}"));
+    match value {
+        Some(value) if !key.is_empty() => {
+            let value = Value::Text(value.trim().to_owned());
+            Some((KeyPath::parse(key), Setting { value, origin }))
+        }
+        _ => {
+            problems.push(Problem::at(
                 &origin,
                 "expected KEY=VALUE, as in `--set limits.max_calls=50`".to_owned(),
-            )),
+            ));
+            None
         }
     }
-    layer
 }
 
 /// Where the configuration file is: the one that was named, else `sidetone.toml` if it is there.

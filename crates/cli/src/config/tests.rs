@@ -1,3 +1,5 @@
+mod agent;
+
 use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
@@ -330,7 +332,7 @@ fn no_secret_shows_anywhere() {
 #[test]
 fn no_secret_shows_inside_of_a_value_either() {
     let toml = "[profiles.desk.agent.think.endpoint]\nheaders = { x-api-key = 'hush1' }\n\
-                [[profiles.desk.functions]]\nname = 'f'\nheaders = { cookie = 'hush2' }\n\
+                [[profiles.desk.functions]]\nname = 'f'\nsecret = 'hush2'\n\
                 [webhooks]\nurl = 'https://me:hush3@acme.example/'\n";
     let given = given(toml).set("deepgram.agent_url=wss://me:hush4@example.com");
     let listing = list(&given.inputs).settings;
@@ -399,9 +401,8 @@ fn a_part_that_this_version_does_not_have_is_told_once() {
     for (toml, part) in [
         ("[archive]\nurl = 'sqlite:a'\n", "archive"),
         ("[cluster]\nnats_url = 'nats://a'\n", "cluster"),
-        ("[deepgram]\nagent_url = 'wss://a'\n", "deepgram.agent_url"),
         ("[server]\nsecret = 'a'\n", "server.secret"),
-        ("[webhooks]\ntypes = ['call.started']\n", "webhooks"),
+        ("[webhooks]\ntypes = ['call.started']\n", "webhooks.types"),
         (
             "[profiles.default]\nrecording = true\n",
             "profiles.default.recording",
@@ -419,35 +420,6 @@ fn a_part_that_this_version_does_not_have_is_told_once() {
     ] {
         assert!(given(off).warns().is_empty(), "{off}");
     }
-}
-
-#[test]
-fn a_profile_that_is_to_speak_is_told_as_not_speaking() {
-    let toml = "[profiles.desk.agent]\ngreeting = 'hi'\n[[profiles.desk.functions]]\nname = 'f'\n\
-                [profiles.shop]\nlisten = {}\nagent = {}\n";
-    assert_eq!(
-        given(toml).warns(),
-        [
-            "sidetone.toml:2: profiles.desk.agent is not part of this version: nobody speaks on \
-             its calls, and without `listen` nobody hears them",
-            "sidetone.toml:3: profiles.desk.functions is not part of this version: none is called",
-            "sidetone.toml:7: profiles.shop.agent is not part of this version: nobody speaks on \
-             its calls, which are only transcribed",
-        ]
-    );
-}
-
-#[test]
-fn a_built_in_profile_is_told_when_calls_are_to_have_it() {
-    let mut by_flag = given("");
-    by_flag.inputs.profile = Some("agent".to_owned());
-    let beginning = |given: &Given| given.warns()[0].split(" is not").next().unwrap().to_owned();
-    assert_eq!(beginning(&by_flag), "--profile agent: profiles.agent.agent");
-    let by_number = given("[numbers]\n'+15005550006' = 'agent'\n");
-    assert_eq!(
-        beginning(&by_number),
-        "sidetone.toml:2: profiles.agent.agent"
-    );
 }
 
 #[test]

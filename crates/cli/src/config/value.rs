@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde_json::{Number, Value as Json};
+
 /// Where a value comes from, for people who look for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -17,6 +19,16 @@ pub(crate) enum Origin {
     Environment(String),
     /// A flag.
     Flag(String),
+}
+
+impl Origin {
+    /// The line of a file, from 1.
+    pub(crate) fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } | Self::DotEnv { line, .. } => Some(*line),
+            Self::Default | Self::Environment(_) | Self::Flag(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -103,6 +115,22 @@ impl Value {
             }
         }
     }
+
+    fn json(&self) -> Result<Json, &'static str> {
+        Ok(match self {
+            Self::Text(text) => Json::from(text.as_str()),
+            Self::Bool(bool) => Json::from(*bool),
+            Self::Integer(integer) => Json::from(*integer),
+            Self::Float(float) => Number::from_f64(*float)
+                .map(Json::Number)
+                .ok_or("this is no number that can be sent")?,
+            Self::List(values) => values.iter().map(Self::json).collect::<Result<_, _>>()?,
+            Self::Table(table) => table
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), value.json()?)))
+                .collect::<Result<_, &str>>()?,
+        })
+    }
 }
 
 /// As TOML writes it.
@@ -137,4 +165,16 @@ impl fmt::Display for Value {
 pub(crate) struct Setting {
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+}
+
+impl Setting {
+    /// The value as JSON. What a flag says counts as what it is when it is JSON, else as a text.
+    pub(crate) fn json(&self) -> Result<Json, &'static str> {
+        match (&self.value, &self.origin) {
+            (Value::Text(text), Origin::Flag(_)) => {
+                Ok(serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str())))
+            }
+            (value, _) => value.json(),
+        }
+    }
 }

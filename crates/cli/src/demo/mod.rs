@@ -1,17 +1,22 @@
 //! `sidetone demo`: gateway, emulated Deepgram and simulated phones in one process.
 
+mod conversing;
 mod fault;
+mod ledger;
+mod orders;
 mod score;
 mod script;
 mod speaking;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 use sidetone_call::archive::Archive as _;
 use sidetone_call::event::{EventData, Status};
 use sidetone_gateway::calls::Calls;
@@ -28,6 +33,7 @@ use crate::config::{Log, LogFormat};
 use crate::terminal::Terminal;
 use crate::{faults, logging, open_files, signals};
 pub(crate) use fault::Fault;
+use orders::Orders;
 use score::Score;
 
 /// Between the starts of two calls, so that a crowd does not ring in the same millisecond.
@@ -57,12 +63,17 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     let options = emulator::Options {
         faults: deepgram_faults(&args),
         seed: args.seed,
+        agent: conversing::script(),
         ..emulator::Options::default()
     };
     let emulator = Emulator::start(options)
         .await
         .context("the emulated Deepgram")?;
-    let gateway = Gateway::bind(configuration(&args, emulator.url())).await?;
+    let orders = match args.agent {
+        true => Some(Orders::start().await?),
+        false => None,
+    };
+    let gateway = Gateway::bind(configuration(&args, emulator.url(), orders.as_ref())?).await?;
     let address = *gateway
         .addresses()
         .first()
@@ -77,7 +88,7 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     let display = (!args.json).then(show);
     let shown = (!args.json).then_some(&terminal);
     let outcome = tokio::select! {
-        outcome = act(&args, address, &calls, shown) => Some(outcome?),
+        outcome = act(&args, address, &calls, orders.as_ref(), shown) => Some(outcome?),
         () = shutdown.drain.cancelled() => None,
     };
     if let Some(display) = display {
@@ -96,6 +107,9 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<ExitCode> {
     gateway_shutdown.drain.cancel();
     serving.await.context("the gateway")?;
     emulator.stop().await;
+    if let Some(orders) = orders {
+        orders.stop().await?;
+    }
     terminal.close().await;
     Ok(if is_proof {
         ExitCode::SUCCESS
@@ -111,35 +125,49 @@ struct Outcome {
     is_proof: bool,
 }
 
+impl Outcome {
+    fn of(args: &Demo, is_proof: bool, json: &Value, text: &impl fmt::Display) -> Self {
+        let summary = match args.json {
+            true => json.to_string(),
+            false => text.to_string(),
+        };
+        Self { summary, is_proof }
+    }
+}
+
 /// Makes the calls, and says what came of them.
 async fn act(
     args: &Demo,
     address: SocketAddr,
     calls: &Arc<Calls>,
+    orders: Option<&Orders>,
     terminal: Option<&Terminal>,
 ) -> anyhow::Result<Outcome> {
+    let mut options = phone::Options::new(format!("http://{address}/voice").parse()?);
+    options.call_sid = Some(call_sid(0).parse().context("the demo's own call sid")?);
+    options.faults = phone_faults(args);
+    options.seed = args.seed;
+    if let Some(orders) = orders {
+        let conversation = conversing::call(calls, orders, options).await?;
+        let is_proof = conversation.is_right();
+        return Ok(Outcome::of(
+            args,
+            is_proof,
+            &conversation.json(),
+            &conversation,
+        ));
+    }
     if args.speak {
-        let mut options = phone::Options::new(format!("http://{address}/voice").parse()?);
-        options.call_sid = Some(call_sid(0).parse().context("the demo's own call sid")?);
-        options.faults = phone_faults(args);
-        options.seed = args.seed;
         let spoken = speaking::call(address, calls, terminal, options).await?;
-        return Ok(Outcome {
-            is_proof: spoken.is_right(),
-            summary: match args.json {
-                true => spoken.json().to_string(),
-                false => spoken.to_string(),
-            },
-        });
+        return Ok(Outcome::of(
+            args,
+            spoken.is_right(),
+            &spoken.json(),
+            &spoken,
+        ));
     }
     let score = all_calls(args, address, calls).await?;
-    Ok(Outcome {
-        is_proof: score.is_perfect(),
-        summary: match args.json {
-            true => score.json()?,
-            false => score.to_string(),
-        },
-    })
+    Ok(Outcome::of(args, score.is_perfect(), &score.json(), &score))
 }
 
 /// Tells the person something: with `--json`, stdout has the summary and nothing else.
@@ -179,6 +207,7 @@ fn cut(is_short: bool) -> emulator::Fault {
 
 fn opening(args: &Demo, address: SocketAddr) -> String {
     let what = match args.calls {
+        _ if args.agent => "A simulated call, talked with by an agent".to_owned(),
         _ if args.speak => "A simulated call, spoken into".to_owned(),
         1 => "A simulated call, transcribed live".to_owned(),
         n => format!("{n} simulated calls at once; this is the first"),
@@ -186,9 +215,11 @@ fn opening(args: &Demo, address: SocketAddr) -> String {
     format!("{what}. Console: http://{address}/\n")
 }
 
-fn configuration(args: &Demo, deepgram: Url) -> Config {
+fn configuration(args: &Demo, emulator: Url, orders: Option<&Orders>) -> anyhow::Result<Config> {
     let listen = Some(Listen::default());
-    let profile = if args.speak {
+    let profile = if let Some(orders) = orders {
+        conversing::profile(&orders.url)?
+    } else if args.speak {
         Profile {
             listen,
             speak: Some(Speak {
@@ -205,8 +236,11 @@ fn configuration(args: &Demo, deepgram: Url) -> Config {
             ..Profile::default()
         }
     };
-    let deepgram = Deepgram::new(deepgram, "demo".into());
-    Config {
+    let deepgram = Deepgram {
+        agent_url: emulator.clone(),
+        ..Deepgram::new(emulator, "demo".into())
+    };
+    Ok(Config {
         profiles: BTreeMap::from([("default".to_owned(), profile)]),
         limits: Limits {
             max_calls: usize::from(args.calls),
@@ -214,7 +248,7 @@ fn configuration(args: &Demo, deepgram: Url) -> Config {
         },
         drain: Duration::ZERO,
         ..Config::new(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], deepgram)
-    }
+    })
 }
 
 fn call_sid(index: u16) -> String {
@@ -259,10 +293,15 @@ async fn one_call(
     let report = phone::call(options)
         .await
         .context("a simulated call failed")?;
-    let events = tokio::time::timeout(LAST_WORDS, events(&calls, &report.call_sid))
-        .await
-        .with_context(|| format!("call {} did not end", report.call_sid))??;
+    let events = events_of(&calls, &report.call_sid).await?;
     Ok(Score::of(&report, &events))
+}
+
+/// The events of a call that its phone has left, to its last words.
+async fn events_of(calls: &Calls, call_sid: &CallSid) -> anyhow::Result<Vec<EventData>> {
+    tokio::time::timeout(LAST_WORDS, events(calls, call_sid))
+        .await
+        .with_context(|| format!("call {call_sid} did not end"))?
 }
 
 /// Waits for the call's end and gives its events.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use anyhow::Context as _;
+use serde_json::{Value, json};
 use sidetone_audio::Track;
 use sidetone_call::event::{AudioGapReason, EventData};
 use sidetone_simulator::phone::{Party, Report};
@@ -124,9 +124,9 @@ impl Score {
         self.spoken > 0 && self.lost == 0 && self.doubled == 0
     }
 
-    /// The summary for programs, on one line.
-    pub(super) fn json(&self) -> anyhow::Result<String> {
-        let summary = serde_json::json!({
+    /// The summary for programs.
+    pub(super) fn json(&self) -> Value {
+        json!({
             "calls": self.calls,
             "words": {
                 "spoken": self.spoken,
@@ -138,8 +138,7 @@ impl Score {
             "gaps": { "count": self.gaps, "duration_ms": self.gaps_ms },
             "disconnections": self.disconnections,
             "latency_ms": { "p50": self.percentile(50), "p99": self.percentile(99) },
-        });
-        serde_json::to_string(&summary).context("the summary as JSON")
+        })
     }
 
     fn percentile(&self, percent: usize) -> Option<u64> {

@@ -17,8 +17,9 @@ use sidetone_twilio::CallSid;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
+use super::ledger::{Ledger, Told};
 use crate::terminal::Terminal;
-use crate::words::{self, Step};
+use crate::words;
 
 /// What the call is greeted with.
 pub(super) const GREETING: &str = "Hello, this is the service desk. How may I help you today?";
@@ -250,82 +251,45 @@ impl Events {
     }
 }
 
-/// What was said, what the ledger says was heard of it, and what the caller heard.
+/// What was heard, and how long the caller waited for it.
 pub(super) struct Outcome {
-    said: Vec<String>,
-    /// By speech: the words that the ledger says were heard, and whether it was cut short.
-    ledger: Vec<(Vec<String>, bool)>,
-    heard: Vec<String>,
+    ledger: Ledger,
     first_audio_ms: Vec<u64>,
 }
 
 impl Outcome {
     fn of(told: &[Speak], report: &Report) -> Self {
-        let ledger = told
-            .iter()
-            .map(|speak| (words::bare(&speak.heard_text), speak.reason.is_some()));
+        let texts = told.iter().map(|speak| Told {
+            text: &speak.text,
+            heard: &speak.heard_text,
+            is_cut: speak.reason.is_some(),
+        });
+        let first_audio_ms = told.iter().filter_map(|speak| speak.first_audio_ms);
         Self {
-            ledger: ledger.collect(),
-            first_audio_ms: told
-                .iter()
-                .filter_map(|speak| speak.first_audio_ms)
-                .collect(),
-            said: told
-                .iter()
-                .flat_map(|speak| words::bare(&speak.text))
-                .collect(),
-            heard: report.heard.iter().map(|word| word.word.clone()).collect(),
+            ledger: Ledger::of(texts, report),
+            first_audio_ms: first_audio_ms.collect(),
         }
     }
 
-    /// Words by which what was heard differs from what the ledger says.
-    fn differences(&self) -> usize {
-        let ledger = self.ledger.iter().flat_map(|(words, _)| words);
-        let ledger: Vec<&str> = ledger.map(String::as_str).collect();
-        let heard: Vec<&str> = self.heard.iter().map(String::as_str).collect();
-        let steps = words::compare(&ledger, &heard);
-        steps
-            .iter()
-            .filter(|step| !matches!(step, Step::Same(_)))
-            .count()
-    }
-
-    fn cuts(&self) -> usize {
-        self.ledger.iter().filter(|(_, is_cut)| *is_cut).count()
-    }
-
-    /// Whether the caller heard what the ledger says: to the word, and to one word at each cut.
+    /// Whether the caller heard what the ledger says.
     pub(super) fn is_right(&self) -> bool {
-        !self.heard.is_empty() && self.cuts() == 1 && self.differences() <= self.cuts()
+        self.ledger.is_right()
     }
 
     pub(super) fn json(&self) -> Value {
-        json!({
-            "words": {
-                "said": self.said.len(),
-                "in_ledger": self.ledger.iter().map(|(words, _)| words.len()).sum::<usize>(),
-                "heard": self.heard.len(),
-                "different": self.differences(),
-            },
-            "cuts": self.cuts(),
-            "first_audio_ms": self.first_audio_ms,
-        })
+        let mut summary = self.ledger.json();
+        summary["first_audio_ms"] = json!(self.first_audio_ms);
+        summary
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ledger: usize = self.ledger.iter().map(|(words, _)| words.len()).sum();
-        writeln!(f)?;
-        writeln!(f, "Words to be said         {:>6}", self.said.len())?;
-        writeln!(f, "Heard, says the ledger   {ledger:>6}")?;
-        writeln!(f, "Heard by the caller      {:>6}", self.heard.len())?;
-        writeln!(f, "Cut short                {:>6}", self.cuts())?;
-        writeln!(f, "Words that differ        {:>6}", self.differences())?;
         let slowest = self.first_audio_ms.iter().max();
         write!(
             f,
-            "First audio              {:>6} ms at the slowest",
+            "\n{}\nFirst audio              {:>6} ms at the slowest",
+            self.ledger,
             slowest.unwrap_or(&0)
         )
     }

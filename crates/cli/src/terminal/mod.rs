@@ -4,6 +4,7 @@
 //! calls nothing and misses no final when it goes on.
 
 mod screen;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal as _, Write as _};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
 use screen::{Look, Screen, Shown};
+use turns::Turns;
 
 /// Lines on their way to the terminal. Readers wait when it is full, the log does not.
 const QUEUE: usize = 256;
@@ -145,6 +147,7 @@ impl Readers {
                         call,
                         lines: self.lines.clone(),
                         interims: self.interims,
+                        turns: Turns::default(),
                     };
                     readers.spawn(reader.run(left_at.remove(&call_sid).unwrap_or_default()));
                 }
@@ -171,17 +174,18 @@ struct Reader {
     call: Arc<CallHandle>,
     lines: mpsc::Sender<Shown>,
     interims: bool,
+    turns: Turns,
 }
 
 impl Reader {
     /// Shows the call to its end, and tells how far it came.
-    async fn run(self, mut cursor: Cursor) -> (CallSid, Cursor) {
+    async fn run(mut self, mut cursor: Cursor) -> (CallSid, Cursor) {
         while self.read_on(&mut cursor).await {}
         (self.call.call_sid().clone(), cursor)
     }
 
     /// False at the call's end, or when nobody reads any more.
-    async fn read_on(&self, cursor: &mut Cursor) -> bool {
+    async fn read_on(&mut self, cursor: &mut Cursor) -> bool {
         // Taken before reading, so that what comes in between wakes the wait below.
         let mut changed = self.call.changed();
         match self.call.read(cursor, QUEUE) {
@@ -200,7 +204,7 @@ impl Reader {
     }
 
     /// Reads what is in memory no more from the archive.
-    async fn catch_up(&self, cursor: &mut Cursor) -> bool {
+    async fn catch_up(&mut self, cursor: &mut Cursor) -> bool {
         let archive = self.calls.archive();
         let Ok(entries) = archive
             .events(self.call.call_sid(), cursor.seq, QUEUE)
@@ -218,7 +222,7 @@ impl Reader {
     }
 
     /// False when nobody reads any more.
-    async fn show(&self, item: &Item) -> bool {
+    async fn show(&mut self, item: &Item) -> bool {
         let shown = match item {
             Item::Event(entry) => match &entry.event.data {
                 EventData::CallStarted(call) | EventData::CallResumed(call) => Shown::Call {
@@ -235,7 +239,13 @@ impl Reader {
                 EventData::CallEnded(call) => Shown::Ended {
                     call_sid: call.call_sid.clone(),
                 },
-                _ => return true,
+                data => match self.turns.line(data) {
+                    Some(line) => Shown::Turn {
+                        call_sid: entry.event.call_sid.clone(),
+                        line,
+                    },
+                    None => return true,
+                },
             },
             Item::Interim(_) if !self.interims => return true,
             Item::Interim(interim) => Shown::Interim {

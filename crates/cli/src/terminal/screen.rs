@@ -8,8 +8,13 @@ use anstyle::{AnsiColor, Style};
 use sidetone_audio::Track;
 use sidetone_twilio::CallSid;
 
+use super::turns::{Line, Tag};
+
 /// Interim lines at most; of more calls than that, only the finals are shown.
 const LIVE_LINES: usize = 8;
+
+/// Room for the longest tag of a conversation, `[FUNCTION]`.
+const TAG_WIDTH: usize = 10;
 
 /// Something to be shown.
 #[derive(Clone, Debug)]
@@ -30,6 +35,10 @@ pub(super) enum Shown {
         track: Track,
         start_ms: u64,
         text: String,
+    },
+    Turn {
+        call_sid: CallSid,
+        line: Line,
     },
     Ended {
         call_sid: CallSid,
@@ -114,13 +123,7 @@ impl Screen {
                 text,
             } => {
                 self.interims.remove(&(call_sid.clone(), *track));
-                if self.last_call.as_ref() != Some(call_sid) {
-                    self.last_call = Some(call_sid.clone());
-                    let header = self.headers.get(call_sid).cloned();
-                    let header = header.unwrap_or_else(|| format!("Call {call_sid}"));
-                    let bold = self.style(Style::new().bold());
-                    put(out, format_args!("{bold}{header}{bold:#}\n"));
-                }
+                self.head(call_sid, out);
                 let (tag, name) = (self.style(Style::new().bold()), self.track(*track));
                 let text = plain(text);
                 put(
@@ -141,6 +144,10 @@ impl Screen {
                 let line = format!("{:<8} {}  {}", track.name(), clock(*start_ms), plain(text));
                 self.interims.insert((call_sid.clone(), *track), line);
             }
+            Shown::Turn { call_sid, line } => {
+                self.head(call_sid, out);
+                self.turn(line, out);
+            }
             Shown::Ended { call_sid } => {
                 self.headers.remove(call_sid);
                 self.interims.retain(|(call, _), _| call != call_sid);
@@ -150,6 +157,39 @@ impl Screen {
         if !matches!(shown, Shown::Close) {
             self.draw_interims(out);
         }
+    }
+
+    /// The line above those of a call, when the one before was of another.
+    fn head(&mut self, call_sid: &CallSid, out: &mut String) {
+        if self.last_call.as_ref() == Some(call_sid) {
+            return;
+        }
+        self.last_call = Some(call_sid.clone());
+        let header = self.headers.get(call_sid).cloned();
+        let header = header.unwrap_or_else(|| format!("Call {call_sid}"));
+        let bold = self.style(Style::new().bold());
+        put(out, format_args!("{bold}{header}{bold:#}\n"));
+    }
+
+    fn turn(&self, line: &Line, out: &mut String) {
+        let colour = match line.tag {
+            Tag::Caller => AnsiColor::Cyan,
+            Tag::Agent => AnsiColor::Green,
+            Tag::Function => AnsiColor::Yellow,
+        };
+        let (tag, dim) = (
+            self.style(colour.on_default().bold()),
+            self.style(Style::new().dimmed()),
+        );
+        let (name, clock, text) = (bracketed(line), clock(line.at_ms), plain(&line.text));
+        put(
+            out,
+            format_args!("{tag}{name:<TAG_WIDTH$}{tag:#} {clock}  {text}"),
+        );
+        if let Some(note) = &line.note {
+            put(out, format_args!("{dim}  ({note}){dim:#}"));
+        }
+        out.push('\n');
     }
 
     fn draw_interims(&mut self, out: &mut String) {
@@ -194,10 +234,22 @@ fn lines(shown: &Shown, out: &mut String) {
             start_ms,
             text,
         } => line(out, "INTERIM", call_sid, *track, *start_ms, text),
+        Shown::Turn { call_sid, line } => {
+            let (name, clock, text) = (bracketed(line), clock(line.at_ms), plain(&line.text));
+            put(out, format_args!("{name} {call_sid} {clock} {text}"));
+            if let Some(note) = &line.note {
+                put(out, format_args!(" ({note})"));
+            }
+            out.push('\n');
+        }
         Shown::Line(text) => put(out, format_args!("{text}\n")),
         Shown::Log(text) => out.push_str(&String::from_utf8_lossy(text)),
         Shown::Call { .. } | Shown::Ended { .. } | Shown::Close => {}
     }
+}
+
+fn bracketed(line: &Line) -> String {
+    format!("[{}]", line.tag.name())
 }
 
 fn line(out: &mut String, tag: &str, call_sid: &CallSid, track: Track, start_ms: u64, text: &str) {
@@ -302,6 +354,49 @@ mod tests {
         assert_eq!(out.lines().count(), 1);
         assert!(out.trim_end().chars().count() <= 60, "{out}");
         assert!(out.trim_end().ends_with("last"), "{out}");
+    }
+
+    fn turn(tag: Tag, text: &str, note: Option<&str>) -> Shown {
+        Shown::Turn {
+            call_sid: SID.parse().unwrap(),
+            line: Line {
+                tag,
+                at_ms: 63_250,
+                text: text.to_owned(),
+                note: note.map(str::to_owned),
+            },
+        }
+    }
+
+    #[test]
+    fn a_conversation_has_a_line_for_each_turn() {
+        let conversation = [
+            turn(Tag::Caller, "where is it", None),
+            turn(Tag::Function, "lookup() -> ok in 9 ms", None),
+            turn(Tag::Agent, "It left --", Some("interrupted")),
+        ];
+        let mut out = String::new();
+        let mut piped = screen(false);
+        for shown in &conversation {
+            piped.show(shown, &mut out);
+        }
+        let expected = format!(
+            "[CALLER] {SID} 01:03.2 where is it\n\
+             [FUNCTION] {SID} 01:03.2 lookup() -> ok in 9 ms\n\
+             [AGENT] {SID} 01:03.2 It left -- (interrupted)\n"
+        );
+        assert_eq!(out, expected);
+        out.clear();
+        let mut terminal = screen(true);
+        for shown in &conversation {
+            terminal.show(shown, &mut out);
+        }
+        let expected = format!(
+            "Call {SID}\n[CALLER]   01:03.2  where is it\n\
+             [FUNCTION] 01:03.2  lookup() -> ok in 9 ms\n\
+             [AGENT]    01:03.2  It left --  (interrupted)\n"
+        );
+        assert_eq!(out, expected);
     }
 
     #[test]

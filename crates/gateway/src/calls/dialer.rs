@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::{Client, Response, Upgraded};
 use secrecy::ExposeSecret;
+use sidetone_deepgram::agent;
 use sidetone_deepgram::error::words;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -37,7 +38,8 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REFUSAL_BYTES: usize = 8 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest message of Deepgram that is taken: results of minutes of fast speech stay far below.
+/// The longest message of Deepgram that is taken: results of minutes of fast speech, and minutes of
+/// an agent's speech in one piece, stay far below.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// Audio goes out once per wake-up, not once per frame; what cannot be sent waits up to a limit
@@ -48,12 +50,29 @@ const MAX_WRITE_BUFFER_BYTES: usize = 256 * 1024;
 /// An open connection to Deepgram.
 pub(super) type DeepgramSocket = WebSocketStream<Upgraded>;
 
-/// Opens connections to Deepgram's live transcription.
+/// Opens connections to Deepgram's live transcription and to its voice agent.
 pub(crate) struct Dialer {
+    listen: Service,
+    /// Why not, when it can never be reached: then calls without an agent go on as ever.
+    agent: Result<Service, DialerError>,
+    authorization: HeaderValue,
+    /// Shared by both, since both are one account's.
+    turns: Semaphore,
+}
+
+/// One of Deepgram's services that speak WebSocket.
+struct Service {
     client: Client,
     url: String,
-    authorization: HeaderValue,
-    turns: Semaphore,
+}
+
+/// What a connection is to.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Live transcription, with this query.
+    Listen(String),
+    /// The voice agent.
+    Agent,
 }
 
 /// No connection to Deepgram can ever be made.
@@ -91,32 +110,40 @@ pub(super) enum DialError {
 
 impl Dialer {
     pub(crate) fn new(deepgram: &config::Deepgram) -> Result<Self, DialerError> {
-        let client = outbound::client(&deepgram.url).pool_max_idle_per_host(0);
         Ok(Self {
-            client: client.build().map_err(DialerError::Tls)?,
-            url: http_base(&deepgram.url) + "/v1/listen",
+            listen: Service::new(&deepgram.url, "/v1/listen")?,
+            agent: Service::new(&deepgram.agent_url, agent::PATH),
             authorization: authorization(deepgram)?,
             turns: Semaphore::new(MAX_HANDSHAKES),
         })
     }
 
-    /// Opens a connection with the given query. Dropping the future gives it up.
-    pub(super) async fn dial(self: Arc<Self>, query: String) -> Result<Opened, DialError> {
+    /// Opens a connection. Dropping the future gives it up.
+    pub(super) async fn dial(self: Arc<Self>, target: Target) -> Result<Opened, DialError> {
         let failed = |reason: &str| DialError::Failed(reason.to_owned());
         let turn = timeout(TURN_TIMEOUT, self.turns.acquire())
             .await
             .map_err(|_| failed("too many connections to Deepgram are being made"))?;
         let _turn = turn.expect("the semaphore is never closed");
-        timeout(HANDSHAKE_TIMEOUT, self.handshake(&query))
+        timeout(HANDSHAKE_TIMEOUT, self.handshake(&target))
             .await
             .map_err(|_| failed("Deepgram did not answer within 10 s"))?
     }
 
-    async fn handshake(&self, query: &str) -> Result<Opened, DialError> {
+    async fn handshake(&self, target: &Target) -> Result<Opened, DialError> {
+        let request = match target {
+            Target::Listen(query) => {
+                let Service { client, url } = &self.listen;
+                client.get(format!("{url}?{query}"))
+            }
+            Target::Agent => {
+                let agent = self.agent.as_ref();
+                let agent = agent.map_err(|error| DialError::Failed(error.to_string()))?;
+                agent.client.get(&agent.url)
+            }
+        };
         let key = generate_key();
-        let response = self
-            .client
-            .get(format!("{}?{query}", self.url))
+        let response = request
             .header(header::AUTHORIZATION, self.authorization.clone())
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
@@ -152,8 +179,18 @@ impl Dialer {
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialer")
-            .field("url", &self.url)
+            .field("listen", &self.listen.url)
             .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    fn new(base: &Url, path: &str) -> Result<Self, DialerError> {
+        let client = outbound::client(base).pool_max_idle_per_host(0);
+        Ok(Self {
+            client: client.build().map_err(DialerError::Tls)?,
+            url: http_base(base) + path,
+        })
     }
 }
 

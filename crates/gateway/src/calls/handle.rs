@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sidetone_audio::Track;
-use sidetone_call::engine::{NotSaid, Speech};
+use sidetone_call::engine::{Next, NotSaid, ProviderText, Speech};
 use sidetone_call::event::{Call, EndReason, EventData, Transcript, Warning};
 use sidetone_call::log::{Cursor, Entry, EventLog, Read};
+use sidetone_deepgram::agent::link::Update;
+use sidetone_deepgram::agent::message::Role;
 use sidetone_twilio::{CallSid, StreamSid};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::control::{Control, Next};
+use super::control::Control;
 use super::lock;
 use super::messages::{MessageReader, Messages};
 use super::task::Inbox;
@@ -41,6 +43,9 @@ pub enum Command {
     /// Twilio was told to end the call, or to take it elsewhere, and its streams end: for this
     /// reason.
     OrderedEnd(EndReason),
+    /// Twilio is being asked to press so many keys, and to open the same bidirectional stream again
+    /// after them.
+    KeysOrdered(usize),
     /// Say something.
     Speak {
         /// What; its voice is one that Deepgram's parameters allow.
@@ -50,6 +55,22 @@ pub enum Command {
     },
     /// Fall silent, and drop what waits to be said.
     Silence,
+    /// Put words into the conversation with the agent.
+    Inject {
+        /// Whose they are.
+        role: Role,
+        /// The words.
+        content: ProviderText,
+        /// Gets to know whether the agent will have them.
+        answer: oneshot::Sender<Result<(), NotSaid>>,
+    },
+    /// Change the agent.
+    UpdateAgent {
+        /// How.
+        update: Box<Update>,
+        /// Gets to know whether there is an agent to change.
+        answer: oneshot::Sender<Result<(), NotSaid>>,
+    },
     /// End the call by closing its streams: after a bidirectional one Twilio asks what comes next.
     HangUp,
 }

@@ -9,20 +9,25 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use sidetone_call::engine::LinkKey;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::dialer::{DeepgramSocket, DialError, Dialer, Opened};
+use super::dialer::{DeepgramSocket, DialError, Dialer, Opened, Target};
 
 /// A connection that takes nothing for this long is lost.
 const BLOCKED: Duration = Duration::from_secs(5);
 
 /// One connection to Deepgram.
 pub(super) struct LinkConnection {
-    pub(super) link: LinkKey,
+    pub(super) link: Link,
     pub(super) generation: u32,
     state: State,
+}
+
+/// Which of its call's links a connection is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Listen(LinkKey),
+    Agent,
 }
 
 /// What happened on a connection.
@@ -36,6 +41,7 @@ pub(super) enum LinkEvent {
         retry_after: Option<Duration>,
     },
     Text(Utf8Bytes),
+    Binary(Bytes),
     Pong,
     /// The last one.
     Closed {
@@ -60,11 +66,11 @@ struct Open {
 
 impl LinkConnection {
     /// Begins to dial.
-    pub(super) fn dial(link: LinkKey, generation: u32, dialer: Arc<Dialer>, query: String) -> Self {
+    pub(super) fn dial(link: Link, generation: u32, dialer: Arc<Dialer>, target: Target) -> Self {
         Self {
             link,
             generation,
-            state: State::Dialing(Box::pin(dialer.dial(query))),
+            state: State::Dialing(Box::pin(dialer.dial(target))),
         }
     }
 
@@ -113,21 +119,20 @@ impl LinkConnection {
         self.send(Message::Binary(audio));
     }
 
-    pub(super) fn send_text(&mut self, text: &'static str) {
-        self.send(Message::Text(Utf8Bytes::from_static(text)));
+    pub(super) fn send_text(&mut self, text: impl Into<Utf8Bytes>) {
+        self.send(Message::Text(text.into()));
     }
 
     pub(super) fn ping(&mut self) {
         self.send(Message::Ping(Bytes::new()));
     }
 
-    /// Drops the connection, with a Close if that can be sent at once.
-    pub(super) fn close(mut self, cx: &mut Context<'_>, now: Instant) {
-        self.send(Message::Close(Some(CloseFrame {
-            code: CloseCode::Normal,
-            reason: Utf8Bytes::default(),
-        })));
-        self.poll_flush(cx, now);
+    /// The socket, to be left; `None`: there is none yet, and there will be none.
+    pub(super) fn into_socket(self) -> Option<DeepgramSocket> {
+        match self.state {
+            State::Dialing(_) => None,
+            State::Open(open) => Some(open.socket),
+        }
     }
 
     /// Queues a message. A failure is told by the next `poll_event`.
@@ -176,10 +181,7 @@ impl Open {
                         None => closed(None, "Deepgram closed the connection".to_owned()),
                     }
                 }
-                // It may have been a final: only another connection can tell its words.
-                Some(Ok(Message::Binary(_))) => {
-                    closed(None, "Deepgram sent a binary message".to_owned())
-                }
+                Some(Ok(Message::Binary(bytes))) => Poll::Ready(LinkEvent::Binary(bytes)),
                 Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
                 Some(Err(error)) => closed(None, reason_of(&error)),
                 None => closed(None, "Deepgram closed the connection".to_owned()),
@@ -224,6 +226,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::yield_now;
     use tokio_tungstenite::{WebSocketStream, accept_async};
+    use url::Url;
 
     use super::*;
     use crate::config::Deepgram;
@@ -233,10 +236,13 @@ mod tests {
     /// A connection that takes no more, since when, and the other end of it, which does not read.
     async fn blocked() -> (LinkConnection, Instant, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        let deepgram = Deepgram::new(url.parse().unwrap(), "key".into());
+        let url: Url = format!("ws://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let mut deepgram = Deepgram::new(url.clone(), "key".into());
+        deepgram.agent_url = url;
         let dialer = Arc::new(Dialer::new(&deepgram).unwrap());
-        let mut connection = LinkConnection::dial(LinkKey(0), 1, dialer, String::new());
+        let mut connection = LinkConnection::dial(Link::Agent, 1, dialer, Target::Agent);
         let opening = poll_fn(|cx| connection.poll_event(cx, Instant::now()));
         let accepting = async { accept_async(listener.accept().await.unwrap().0).await };
         let (opened, peer) = tokio::join!(opening, accepting);

@@ -6,6 +6,7 @@
 
 mod control;
 mod dialer;
+mod functions;
 mod handle;
 mod intake;
 mod link;
@@ -21,7 +22,6 @@ mod task;
 pub(crate) mod testing;
 mod writer;
 
-pub use control::Next;
 pub use dialer::DialerError;
 pub use handle::{CallHandle, Command};
 pub use messages::{MessageRead, MessageReader};
@@ -29,6 +29,7 @@ pub use registry::{Admission, CallFacts, Calls};
 pub use store::Store;
 
 pub(crate) use dialer::Dialer;
+pub(crate) use functions::Functions;
 pub(crate) use intake::{OWN_PARAMETERS, StreamAuthSecret};
 pub(crate) use socket::{StreamUpgrade, is_departure};
 pub(crate) use speaker::Speaker;

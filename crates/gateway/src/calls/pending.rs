@@ -128,8 +128,11 @@ impl PendingCall {
                 Inbox::Command(
                     Command::EndExpected(_)
                     | Command::StreamStopped(_)
+                    | Command::KeysOrdered(_)
                     | Command::Speak { .. }
-                    | Command::Silence,
+                    | Command::Silence
+                    | Command::Inject { .. }
+                    | Command::UpdateAgent { .. },
                 ) => None,
                 Inbox::ShutDown => {
                     self.cancel().await;

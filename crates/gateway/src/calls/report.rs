@@ -18,6 +18,9 @@ pub(super) fn note(call_sid: &CallSid, note: &Note) {
         }
         Note::FirstAudio(track) => info!(%call_sid, track = track.name(), "First audio."),
         Note::NoAudio(track) => info!(%call_sid, track = track.name(), "No audio for 5 s."),
+        Note::UnknownAgentMessage { kind } => {
+            info!(%call_sid, kind, "The agent sent a message of a kind that is not known here.");
+        }
         Note::NoResult => info!(%call_sid, "10 s of speech without a result."),
     }
 }

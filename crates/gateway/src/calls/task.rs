@@ -3,6 +3,8 @@
 //! Everything is polled in place: a frame goes from Twilio's socket through the engine to
 //! Deepgram's without a channel, and nothing it waits for keeps it from reading the rest.
 
+mod conversing;
+mod links;
 mod outputs;
 mod speech;
 mod streams;
@@ -26,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use self::conversing::FunctionRun;
 use self::speech::SpeechFetch;
 use self::streams::Stream;
 use super::link::LinkConnection;
 use super::socket::StreamSocket;
-use super::{CallHandle, Calls, Command, Dialer, Speaker, report};
+use super::{CallHandle, Calls, Command, Dialer, Functions, Speaker, report};
 use crate::config::{Config, Speak};
 use crate::http::Base;
 use crate::metrics::Metrics;
@@ -53,6 +56,7 @@ pub(crate) struct Services {
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) speaker: Arc<Speaker>,
+    pub(crate) functions: Arc<Functions>,
     pub(crate) tasks: TaskTracker,
     /// Why not, when Twilio's REST API cannot be asked.
     pub(crate) twilio: Arc<Result<TwilioRest, TwilioError>>,
@@ -91,7 +95,10 @@ pub(super) struct CallTask {
     engine: Engine,
     streams: Vec<Stream>,
     links: Vec<LinkConnection>,
+    /// When the event of a link was read that is being handled.
+    link_event_read: Option<Instant>,
     speech: Option<SpeechFetch>,
+    functions: Vec<FunctionRun>,
     /// The payload of the newest media message; its memory is used again for the next.
     audio: Vec<u8>,
     /// Whether something happened since others were last shown the call.
@@ -139,12 +146,24 @@ impl CallTask {
                 links: listen.links_in_use(),
             })
         });
+        let agent = profile
+            .and_then(|profile| profile.agent.as_ref())
+            .map(|agent| {
+                let Arrival {
+                    call_sid,
+                    profile,
+                    start,
+                    ..
+                } = &arrival;
+                conversing::agent_for(agent, profile, call_sid, start)
+            });
         let setup = Setup {
             call_sid: arrival.call_sid.clone(),
             profile: arrival.profile.clone(),
             former: former.cloned().map(Box::new),
             listen,
             greeting,
+            agent,
             limits: engine::Limits {
                 idle_timeout: config.limits.idle_timeout,
                 replay_window: config.limits.replay_window,
@@ -158,7 +177,9 @@ impl CallTask {
             engine: Engine::new(setup, now.std(), now.wall),
             streams: Vec::with_capacity(1),
             links: Vec::with_capacity(1),
+            link_event_read: None,
             speech: None,
+            functions: Vec::new(),
             audio: Vec::new(),
             is_stale: true,
             refresh_at: now.instant,
@@ -243,16 +264,17 @@ impl CallTask {
         never: Instant,
     ) -> Poll<()> {
         loop {
-            self.drain(cx, handle);
+            self.drain(handle);
             if self.over {
                 return Poll::Ready(());
             }
             let mut busy = self.poll_inbox(cx, inbox);
-            self.drain(cx, handle);
+            self.drain(handle);
             busy |= self.poll_links(cx, handle);
             busy |= self.poll_streams(cx, handle);
             busy |= self.poll_speech(cx);
-            self.drain(cx, handle);
+            busy |= self.poll_functions(cx);
+            self.drain(handle);
             busy |= self.flush_streams(cx);
             if busy {
                 self.is_stale = true;
@@ -308,6 +330,9 @@ impl CallTask {
             Inbox::Command(Command::OrderedEnd(reason)) => {
                 self.engine.handle_ordered_end(now.std(), now.wall, reason);
             }
+            Inbox::Command(Command::KeysOrdered(keys)) => {
+                self.engine.handle_keys_ordered(now.std(), keys);
+            }
             Inbox::Command(Command::HangUp) => self.engine.handle_hang_up(now.std(), now.wall),
             Inbox::Command(Command::Speak { speech, answer }) => {
                 // Who asked may have left; what was asked for holds.
@@ -316,6 +341,20 @@ impl CallTask {
                     .is_ok();
             }
             Inbox::Command(Command::Silence) => self.engine.handle_silence(now.std()),
+            Inbox::Command(Command::Inject {
+                role,
+                content,
+                answer,
+            }) => {
+                let done = self
+                    .engine
+                    .handle_inject(now.std(), now.wall, role, content.0);
+                let _sent = answer.send(done).is_ok();
+            }
+            Inbox::Command(Command::UpdateAgent { update, answer }) => {
+                let done = self.engine.handle_update(now.std(), now.wall, *update);
+                let _sent = answer.send(done).is_ok();
+            }
             Inbox::ShutDown => self.engine.handle_shutdown(now.std(), now.wall),
         }
         true

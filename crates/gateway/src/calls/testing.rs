@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::writer::Writer;
-use super::{CallHandle, Dialer, Services, Speaker};
+use super::{CallHandle, Dialer, Functions, Services, Speaker};
 use crate::config::{Config, Deepgram};
 use crate::metrics::Metrics;
 use crate::twilio_rest::TwilioError;
@@ -22,11 +22,13 @@ pub(crate) fn config() -> Config {
 pub(crate) fn services(config: Config) -> Services {
     let dialer = Dialer::new(&config.deepgram).unwrap();
     let speaker = Speaker::new(&config.deepgram, None).unwrap();
+    let functions = Functions::new(&config).unwrap();
     Services {
         config: Arc::new(config),
         metrics: Metrics::new(),
         dialer: Arc::new(dialer),
         speaker: Arc::new(speaker),
+        functions: Arc::new(functions),
         tasks: TaskTracker::new(),
         twilio: Arc::new(Err(TwilioError::Missing("TWILIO_ACCOUNT_SID"))),
         kill: CancellationToken::new(),

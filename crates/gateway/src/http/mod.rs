@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, patch, post};
 use sidetone_twilio::signature::Validator;
 use tokio::net::TcpListener;
 
@@ -118,6 +118,8 @@ fn router(app: Arc<App>) -> Router {
             "/calls/{call_sid}/speak",
             post(api::speak::speak).delete(api::speak::silence),
         )
+        .route("/calls/{call_sid}/agent", patch(api::agent::change))
+        .route("/calls/{call_sid}/agent/inject", post(api::agent::inject))
         .route("/calls/{call_sid}/events", get(api::events::events));
     Router::new()
         .route("/", get(page::page))

@@ -4,7 +4,7 @@ use sidetone_twilio::twiml::{
     self, Connect, Method, Number, Parameter, Play, Response, Say, Stream, StreamTrack, Verb,
 };
 
-use crate::config::{Announce, Dial, Overflow, Profile};
+use crate::config::{Announce, Dial, Fallback, Overflow, Profile};
 
 /// A call without anything else to do is kept open for so long.
 const OPEN_LINE_SECS: u32 = 60 * 60;
@@ -74,6 +74,21 @@ pub(super) fn hang_up() -> Response {
 pub(super) fn dial_only(number: &str) -> Response {
     Response {
         verbs: vec![dial(number)],
+    }
+}
+
+/// What comes when the profile's agent is lost for good: its sentence, then a person or the end.
+pub(super) fn fall_back(profile: &Profile) -> Response {
+    let fallback = profile.agent.as_ref().map(|agent| &agent.fallback);
+    let sentence = fallback.and_then(Fallback::sentence);
+    let number = fallback.and_then(|fallback| fallback.number.as_deref());
+    let then = number.map_or(Verb::Hangup, dial);
+    Response {
+        verbs: sentence
+            .map(|text| Verb::Say(Say::new(text)))
+            .into_iter()
+            .chain([then])
+            .collect(),
     }
 }
 

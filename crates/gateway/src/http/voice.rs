@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use sidetone_call::engine::Next;
 use sidetone_twilio::CallSid;
 use sidetone_twilio::form::{
     CallProgress, CallStatus, Direction, Form, FormError, StreamEvent, StreamStatus, VoiceRequest,
@@ -19,11 +20,11 @@ use super::base::Base;
 use super::extract::Name;
 use super::problem::Problem;
 use super::twiml::{
-    StreamTarget, answer as answer_for, connect_only, dial_only, hang_up, overflow,
+    StreamTarget, answer as answer_for, connect_only, dial_only, fall_back, hang_up, overflow,
     press_then_connect,
 };
 use super::webhook::{Webhook, refuse_form};
-use crate::calls::{Admission, CallFacts, CallHandle, Command, Next};
+use crate::calls::{Admission, CallFacts, CallHandle, Command};
 use crate::config::Profile;
 use crate::metrics::{Rejection, Webhook as Kind};
 
@@ -79,6 +80,7 @@ pub(super) async fn next(
         Some(Next::Press(digits)) => {
             press_then_connect(&digits, target(&CallFacts::of(&call.snapshot())))
         }
+        Some(Next::FallBack) => fall_back(profile),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! The values of the labels, each set an enum: no series comes into being by what a peer sends.
 
-use sidetone_call::event::EndReason;
+use sidetone_call::event::{EndReason, FunctionEnd};
 
 /// Why something from outside was refused: the label `reason` of `sidetone_rejected_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,19 @@ pub enum Webhook {
     StreamStatus,
     /// A call's status callback.
     CallStatus,
+}
+
+/// What took the time until the agent spoke: the label `kind` of `sidetone_agent_latency_seconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Latency {
+    /// All of it, as Deepgram tells it.
+    Total,
+    /// The voice, as Deepgram tells it.
+    Voice,
+    /// The language model, as Deepgram tells it.
+    Thought,
+    /// From the arrival of the caller's text to the first audio sent, as measured here.
+    Own,
 }
 
 impl Rejection {
@@ -177,6 +190,30 @@ impl Webhook {
             Self::StreamStatus => "stream_status",
             Self::CallStatus => "call_status",
         }
+    }
+}
+
+impl Latency {
+    pub(super) const ALL: [Self; 4] = [Self::Total, Self::Voice, Self::Thought, Self::Own];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Voice => "tts",
+            Self::Thought => "ttt",
+            Self::Own => "sidetone",
+        }
+    }
+}
+
+pub(super) const FUNCTION_ENDS: [FunctionEnd; 3] =
+    [FunctionEnd::Ok, FunctionEnd::Failed, FunctionEnd::Cancelled];
+
+pub(crate) const fn function_end_name(end: FunctionEnd) -> &'static str {
+    match end {
+        FunctionEnd::Ok => "ok",
+        FunctionEnd::Failed => "failed",
+        FunctionEnd::Cancelled => "cancelled",
     }
 }
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod agent;
 mod archive;
 mod client;
 mod events;

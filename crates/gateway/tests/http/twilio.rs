@@ -1,9 +1,9 @@
 //! What Twilio sees.
 
 use serde_json::json;
+use sidetone_call::engine::Next;
 use sidetone_call::event::{EndReason, EventData};
 use sidetone_gateway::Config;
-use sidetone_gateway::calls::Next;
 use sidetone_gateway::config::{Overflow, Profile};
 use sidetone_twilio::signature::sign;
 use sidetone_twilio::twiml::{Response, Verb};

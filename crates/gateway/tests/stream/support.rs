@@ -147,7 +147,7 @@ pub(crate) async fn events_until_end(gateway: &Running, call_sid: &str) -> Vec<E
 
 /// A socket that says what Twilio says.
 pub(crate) struct Phone {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub(crate) call_sid: String,
     sequence: u64,
 }

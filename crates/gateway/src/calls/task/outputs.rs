@@ -1,114 +1,70 @@
-//! What a call's engine wants done, and Deepgram's side of the task.
+//! What a call's engine wants done.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sidetone_call::engine::{LinkKey, Output};
-use sidetone_call::event::{AudioGapReason, EventData};
-use sidetone_deepgram::listen::link;
-use tokio::time::Instant;
-use tracing::warn;
+use sidetone_call::engine::Output;
+use sidetone_call::event::{AudioGapReason, EventData, Service};
+use tracing::{info, warn};
 
 use super::{CallTask, Now};
-use crate::calls::link::{LinkConnection, LinkEvent};
+use crate::calls::link::{Link, LinkConnection};
 use crate::calls::{CallHandle, report};
+use crate::metrics::function_end_name;
+
+/// The code of the warning that a call's agent is lost for good.
+const AGENT_LOST: &str = "agent_lost";
 
 impl CallTask {
-    /// Takes at most one event of each connection; true when there was one.
-    pub(super) fn poll_links(&mut self, cx: &mut Context<'_>, handle: &Arc<CallHandle>) -> bool {
-        let mut busy = false;
-        let mut index = 0;
-        while let Some(connection) = self.links.get_mut(index) {
-            if let Poll::Ready(event) = connection.poll_event(cx, Instant::now()) {
-                busy = true;
-                self.handle_link_event(index, &event);
-                self.drain(cx, handle);
-            }
-            index += 1;
-        }
-        busy
-    }
-
-    fn handle_link_event(&mut self, index: usize, event: &LinkEvent) {
-        let now = Now::read();
-        let LinkConnection {
-            link, generation, ..
-        } = self.links[index];
-        if matches!(event, LinkEvent::Refused { .. } | LinkEvent::Closed { .. }) {
-            self.links.swap_remove(index);
-        }
-        let input = match event {
-            LinkEvent::Opened { request_id } => link::Input::Opened {
-                generation,
-                request_id: request_id.as_deref(),
-            },
-            LinkEvent::Refused {
-                status,
-                words,
-                retry_after,
-            } => link::Input::Refused {
-                generation,
-                status: *status,
-                words,
-                retry_after: *retry_after,
-            },
-            LinkEvent::Text(text) => link::Input::Text { generation, text },
-            LinkEvent::Pong => link::Input::Pong { generation },
-            LinkEvent::Closed { code, reason } => link::Input::Closed {
-                generation,
-                code: *code,
-                reason,
-            },
-        };
-        self.engine.handle_link(now.std(), now.wall, link, input);
-    }
-
     /// Does all the engine wants done.
-    pub(super) fn drain(&mut self, cx: &mut Context<'_>, handle: &Arc<CallHandle>) {
+    pub(super) fn drain(&mut self, handle: &Arc<CallHandle>) {
         while let Some(output) = self.engine.poll_output() {
-            self.carry_out(cx, handle, output);
+            self.carry_out(handle, output);
         }
     }
 
-    fn carry_out(&mut self, cx: &mut Context<'_>, handle: &Arc<CallHandle>, output: Output) {
+    fn carry_out(&mut self, handle: &Arc<CallHandle>, output: Output) {
         match output {
             Output::Connect {
                 link,
                 generation,
                 channels,
-            } => {
-                self.connect(link, generation, channels);
-            }
+            } => self.connect(link, generation, channels),
             Output::SendAudio {
                 link,
                 generation,
                 audio,
-            } => {
-                if let Some(connection) = self.connection(link, generation) {
-                    connection.send_audio(audio);
-                }
-            }
+            } => self.with_link(Link::Listen(link), generation, |l| l.send_audio(audio)),
             Output::SendText {
                 link,
                 generation,
                 text,
-            } => {
-                if let Some(connection) = self.connection(link, generation) {
-                    connection.send_text(text);
-                }
-            }
+            } => self.with_link(Link::Listen(link), generation, |l| l.send_text(text)),
             Output::PingLink { link, generation } => {
-                if let Some(connection) = self.connection(link, generation) {
-                    connection.ping();
-                }
+                self.with_link(Link::Listen(link), generation, LinkConnection::ping);
             }
             Output::CloseLink { link, generation } => {
-                let is_it = |c: &LinkConnection| (c.link, c.generation) == (link, generation);
-                if let Some(index) = self.links.iter().position(is_it) {
-                    self.links.swap_remove(index).close(cx, Instant::now());
-                }
+                self.close_link(Link::Listen(link), generation);
             }
+            Output::ConnectAgent { generation } => self.connect_agent(generation),
+            Output::SendAgentAudio { generation, audio } => {
+                self.with_link(Link::Agent, generation, |l| l.send_audio(audio));
+            }
+            Output::SendAgentText { generation, text } => {
+                self.with_link(Link::Agent, generation, |l| l.send_text(text.0));
+            }
+            Output::PingAgent { generation } => {
+                self.with_link(Link::Agent, generation, LinkConnection::ping);
+            }
+            Output::CloseAgent { generation } => self.close_link(Link::Agent, generation),
+            Output::CallFunction {
+                function,
+                id,
+                name,
+                arguments,
+            } => self.call_function(function, &id, &name, &arguments.0),
+            Output::DropFunction(function) => self.drop_function(function),
+            Output::Next(next) => handle.order_next(next),
             Output::Fetch {
                 fetch,
                 text,
@@ -138,22 +94,6 @@ impl CallTask {
         }
     }
 
-    fn connect(&mut self, link: LinkKey, generation: u32, channels: usize) {
-        let profile = self.services.config.profiles.get(&self.profile);
-        let listen = profile.and_then(|profile| profile.listen.as_ref());
-        let listen = listen.expect("the engine has links only when its profile listens");
-        let query = listen.params.query(channels, self.call_sid.as_str());
-        let dialer = Arc::clone(&self.services.dialer);
-        self.links
-            .push(LinkConnection::dial(link, generation, dialer, query));
-    }
-
-    fn connection(&mut self, link: LinkKey, generation: u32) -> Option<&mut LinkConnection> {
-        self.links
-            .iter_mut()
-            .find(|c| (c.link, c.generation) == (link, generation))
-    }
-
     fn count(&self, event: &EventData) {
         let (metrics, call_sid) = (&self.services.metrics, &self.call_sid);
         match event {
@@ -175,17 +115,39 @@ impl CallTask {
             }
             EventData::ProviderReconnected(back) => {
                 metrics.provider_reconnected();
+                if back.service == Service::Agent {
+                    metrics.agent.reconnected();
+                }
                 metrics.replayed(Duration::from_millis(back.replayed_ms));
             }
             EventData::Warning(warning) => {
                 let (code, detail) = (warning.code, &warning.detail);
+                if code == AGENT_LOST {
+                    metrics.agent.lost();
+                }
                 warn!(%call_sid, code, detail, "Warning.");
             }
             EventData::SpeakFailed(failed) => {
                 let (speak_id, reason) = (&failed.speak_id, &failed.reason);
                 warn!(%call_sid, speak_id, reason, "Something could not be said.");
             }
-            EventData::CallStarted(_)
+            EventData::AgentReady(ready) => {
+                metrics.agent.ready();
+                info!(%call_sid, request_id = ready.request_id, "The agent is ready.");
+            }
+            EventData::AgentStartedSpeaking(started) => metrics.agent.started_speaking(started),
+            EventData::AgentFunctionCalled(called) => {
+                metrics.agent.function_called(called.outcome);
+                let (function, duration_ms) = (&called.name, called.duration_ms);
+                let outcome = function_end_name(called.outcome);
+                info!(%call_sid, function, outcome, duration_ms, "Function called.");
+            }
+            EventData::AgentUserStartedSpeaking(_)
+            | EventData::AgentThinking(_)
+            | EventData::AgentAudioDone(_)
+            | EventData::AgentInterrupted(_)
+            | EventData::AgentTurn(_)
+            | EventData::CallStarted(_)
             | EventData::CallResumed(_)
             | EventData::CallRinging(_)
             | EventData::CallAnswered(_)

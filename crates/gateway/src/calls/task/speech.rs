@@ -69,8 +69,12 @@ impl CallTask {
         self.send(stream, |out, stream_sid| write_mark(out, stream_sid, name));
     }
 
-    pub(super) fn clear(&mut self, stream: StreamKey) {
-        self.send(stream, write_clear);
+    pub(super) fn clear(&mut self, key: StreamKey) {
+        self.send(key, write_clear);
+        let mut streams = self.streams.iter_mut();
+        if let Some(stream) = streams.find(|stream| stream.key == key) {
+            stream.clearing_since = self.link_event_read;
+        }
     }
 
     fn send(&mut self, key: StreamKey, write: impl FnOnce(&mut String, &StreamSid)) {

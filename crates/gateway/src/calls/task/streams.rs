@@ -9,6 +9,7 @@ use sidetone_audio::Track;
 use sidetone_call::engine::{StreamEnd, StreamKey};
 use sidetone_twilio::StreamSid;
 use sidetone_twilio::stream::{Incoming, Media};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::{info, warn};
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     pub(super) socket: StreamSocket,
     /// Whether something waits to be flushed.
     pub(super) unflushed: bool,
+    /// When Deepgram's event was read for which a clear waits to be flushed.
+    pub(super) clearing_since: Option<Instant>,
     /// Whether nothing can be sent any more: it failed, or takes too little.
     pub(super) broken: bool,
     /// The peer has closed; only the answer to its Close may still be on its way.
@@ -65,6 +68,7 @@ impl CallTask {
             tracks,
             socket,
             unflushed: false,
+            clearing_since: None,
             broken: false,
             leaving: false,
         });
@@ -105,7 +109,7 @@ impl CallTask {
                 if let Err(departure) = self.handle_message(now, index, message, handle) {
                     self.depart(now, index, departure);
                 }
-                self.drain(cx, handle);
+                self.drain(handle);
             }
             index += 1;
         }
@@ -120,6 +124,9 @@ impl CallTask {
             {
                 stream.unflushed = false;
                 stream.broken |= flushed.is_err();
+                if let Some(since) = stream.clearing_since.take() {
+                    self.services.metrics.agent.cleared(since.elapsed());
+                }
             }
         }
         let broken = self.streams.iter().position(|stream| stream.broken);

@@ -127,6 +127,8 @@ pub(in crate::http) async fn press(
     let profile = profile_of(&app, &call);
     let document = match handle.base() {
         Some(base) if is_bidirectional(&app, &call) => {
+            // Its stream is away for as long as the keys take.
+            tell(&handle, Command::KeysOrdered(digits.0.len())).await;
             let target = stream_target(&app, &base, &call.call_sid, &CallFacts::of(&call));
             twiml::press_then_connect(&digits.0, target)
         }
@@ -214,7 +216,7 @@ pub(super) fn unavailable(error: &TwilioError) -> Problem {
     Problem::twilio_unavailable(format!("{error}."))
 }
 
-fn profile_of<'a>(app: &'a App, call: &Call) -> Option<&'a Profile> {
+pub(super) fn profile_of<'a>(app: &'a App, call: &Call) -> Option<&'a Profile> {
     app.gateway.config.profiles.get(&call.profile)
 }
 

@@ -13,6 +13,7 @@ use super::App;
 use super::problem::Problem;
 use crate::calls::CallHandle;
 
+pub(super) mod agent;
 pub(super) mod calls;
 pub(super) mod control;
 pub(super) mod events;

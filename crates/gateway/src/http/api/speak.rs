@@ -15,8 +15,9 @@ use super::super::App;
 use super::super::body::Body;
 use super::super::extract::{Admin, Name};
 use super::super::problem::Problem;
-use super::control::{find_live, tell};
+use super::control::{find_live, profile_of, tell};
 use crate::calls::Command;
+use crate::metrics::Rejection;
 use crate::random_u64;
 
 /// The longest text, in characters.
@@ -35,16 +36,24 @@ pub(in crate::http) struct Speak {
 /// Something to say.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct Text(String);
+pub(super) struct Text(String);
+
+impl Text {
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
 
 impl TryFrom<String> for Text {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.chars().count() > MAX_TEXT_CHARS {
-            Err(format!("`text` has more than {MAX_TEXT_CHARS} characters"))
+            Err(format!(
+                "the text has more than {MAX_TEXT_CHARS} characters"
+            ))
         } else if text.trim().is_empty() {
-            Err("`text` is empty".to_owned())
+            Err("the text is empty".to_owned())
         } else {
             Ok(Self(text))
         }
@@ -66,7 +75,8 @@ impl TryFrom<String> for Model {
     }
 }
 
-/// `POST /calls/{call_sid}/speak`: after all that is being said, or instead of it.
+/// `POST /calls/{call_sid}/speak`: after all that is being said, or instead of it. An agent says it
+/// in its own voice.
 pub(in crate::http) async fn speak(
     State(app): State<Arc<App>>,
     _: Admin,
@@ -74,6 +84,14 @@ pub(in crate::http) async fn speak(
     Body(asked): Body<Speak>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let handle = find_live(&app, &call_sid).await?;
+    let has_agent = profile_of(&app, &handle.snapshot()).is_some_and(|p| p.agent.is_some());
+    if has_agent && asked.model.is_some() {
+        let problem = Problem::invalid_request(
+            "`model` cannot be chosen here: the agent of this call says it, in its own voice, which \
+             PATCH /calls/{call_sid}/agent changes by `speak`.",
+        );
+        return Err(app.refuse(Rejection::InvalidRequest, problem));
+    }
     let speak_id = format!("speak-{:016x}", random_u64());
     let speech = Speech {
         id: speak_id.clone(),
@@ -87,10 +105,7 @@ pub(in crate::http) async fn speak(
     tell(&handle, Command::Speak { speech, answer }).await;
     // The task answers at once, or has ended with its call.
     let said = said.await.map_err(|_| Problem::call_ended(&call_sid))?;
-    said.map_err(|error| match error {
-        NotSaid::NotBidirectional => Problem::not_bidirectional(&call_sid),
-        NotSaid::Empty | NotSaid::TooMany => Problem::not_possible(format!("{error}.")),
-    })?;
+    said.map_err(|error| not_said(&call_sid, error))?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "speak_id": speak_id }))))
 }
 
@@ -103,4 +118,14 @@ pub(in crate::http) async fn silence(
     let handle = find_live(&app, &call_sid).await?;
     tell(&handle, Command::Silence).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is said when the call's task does not do it.
+pub(super) fn not_said(call_sid: &str, error: NotSaid) -> Problem {
+    match error {
+        NotSaid::NotBidirectional => Problem::not_bidirectional(call_sid),
+        NotSaid::Empty | NotSaid::TooMany | NotSaid::NoAgent | NotSaid::AgentLost => {
+            Problem::not_possible(format!("{error}."))
+        }
+    }
 }
