@@ -47,6 +47,7 @@ async fn the_environment_is_printed_and_nothing_else_and_a_signal_ends_it() {
         names,
         [
             "DEEPGRAM_URL",
+            "DEEPGRAM_AGENT_URL",
             "DEEPGRAM_API_KEY",
             "TWILIO_API_URL",
             "TWILIO_ACCOUNT_SID",
@@ -55,7 +56,8 @@ async fn the_environment_is_printed_and_nothing_else_and_a_signal_ends_it() {
     );
     let port = pairs[0].1.strip_prefix("ws://127.0.0.1:").unwrap();
     assert_ne!(port.parse::<u16>().unwrap(), 0);
-    assert_eq!(pairs[2].1, format!("http://127.0.0.1:{port}"));
+    assert_eq!(pairs[1].1, pairs[0].1);
+    assert_eq!(pairs[3].1, format!("http://127.0.0.1:{port}"));
     assert_eq!(emulate.terminate().await, Some(0));
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn serve() -> Builder {
     let environment = [
         ("DEEPGRAM_API_KEY", "test-key"),
         ("DEEPGRAM_URL", "ws://127.0.0.1:9"),
+        ("DEEPGRAM_AGENT_URL", "ws://127.0.0.1:9"),
         ("SIDETONE_LISTEN", "127.0.0.1:0"),
         ("PATH", "/usr/bin:/bin"),
     ];
@@ -75,8 +76,11 @@ impl Builder {
         self
     }
 
+    /// A Deepgram that hears, speaks and talks.
     pub(crate) fn deepgram(self, url: impl Into<String>) -> Self {
-        self.env("DEEPGRAM_URL", url)
+        let url = url.into();
+        self.env("DEEPGRAM_URL", &url)
+            .env("DEEPGRAM_AGENT_URL", url)
     }
 
     pub(crate) fn arg(mut self, arg: &str) -> Self {
