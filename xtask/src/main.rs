@@ -18,6 +18,7 @@ cargo xtask soak properties   every property with 20,000 cases
 cargo xtask soak schedules    a million simulated calls with a failing Deepgram
 cargo xtask soak fuzz         a minute of fuzzing for each decoder
 cargo xtask soak calls        demos in the release build: 1, 50 and 100 calls at once, and 100 cut off
+cargo xtask soak agents       measures 100 calls at once in the release build: how soon they fall silent
 cargo xtask voice           renders the simulated speakers' recordings anew into fixtures/voice";
 
 fn main() -> ExitCode {

@@ -30,6 +30,7 @@ const PARTS: &[Part] = &[
     ("schedules", schedules),
     ("fuzz", fuzz),
     ("calls", calls),
+    ("agents", agents),
 ];
 
 /// The properties of the values; those of the whole program run at the pace of calls.
@@ -77,5 +78,24 @@ fn calls() -> anyhow::Result<()> {
     step(
         "100 calls at once, each cut off from Deepgram",
         command("cargo", &demo).args(["100", "--drop"]),
+    )
+}
+
+/// A hundred calls at once that fall silent when their callers speak, and when they are told to.
+fn agents() -> anyhow::Result<()> {
+    let args = [
+        "test",
+        "--release",
+        "--locked",
+        "--package=sidetone",
+        "--test=program",
+        "--",
+        "agent_load::",
+        "--nocapture",
+        "--test-threads=1",
+    ];
+    step(
+        "100 calls at once, interrupted and silenced",
+        command("cargo", &args).env("SIDETONE_CALLS_AT_ONCE", "100"),
     )
 }
