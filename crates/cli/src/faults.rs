@@ -26,7 +26,8 @@ What ends or refuses a stream hits the first connection of each call, the rest h
   times=N|all  how many connections of each call are hit
   skip=N       how many are spared first
   call=TEXT    only the calls whose extra or tag holds TEXT, such as a call's sid
-  after_ms=N   how long after its opening it happens to a stream (4000)
+  after_ms=N   how long after its opening it happens to a stream (4000), or to an agent after
+               what `at` names
 ";
 
 #[cfg(test)]

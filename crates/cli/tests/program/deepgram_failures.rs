@@ -200,8 +200,9 @@ async fn a_connection_that_breaks_is_made_again_and_no_word_comes_twice() {
     };
     assert_eq!(
         crate::readers::members(&back["data"]),
-        ["outage_ms", "replayed_ms"]
+        ["outage_ms", "replayed_ms", "service"]
     );
+    assert_eq!(back["data"]["service"], "listen");
     assert_eq!(back["data"]["replayed_ms"], replayed_ms);
     assert_eq!(
         crate::web::words(&events, "inbound"),

@@ -254,8 +254,11 @@ async fn whatever_deepgram_does_each_word_is_heard_once_or_told_as_missing() {
 
 #[test]
 fn every_fault_of_live_transcription_has_its_case() {
-    // Those of speech and of Twilio have their tests beside what they concern.
-    let of_others = |name: &str| name.starts_with("twilio-") || name.starts_with("speak-");
+    // The others have their tests beside what they concern.
+    let of_others = |name: &str| {
+        let services = ["agent-", "speak-", "twilio-"];
+        services.iter().any(|service| name.starts_with(service))
+    };
     for entry in Fault::LIST.iter().filter(|entry| !of_others(entry.name)) {
         let is_named = |fault: &str| fault.parse::<Fault>().unwrap().name() == entry.name;
         assert!(
