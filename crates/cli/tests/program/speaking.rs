@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sidetone_simulator::emulator::{self, Emulator};
 use sidetone_simulator::phone::{self, Options, Report};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::command::sidetone;
@@ -272,6 +274,52 @@ async fn what_goes_wrong_for_a_while_delays_the_words_and_loses_none() {
         );
     });
     join_all(calls).await;
+}
+
+/// A Deepgram that takes its time, and counts those who wait at the same time: now, and at most.
+async fn busy_deepgram() -> (String, Arc<Mutex<(u32, u32)>>) {
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counting = Arc::clone(&counts);
+    let speak = axum::routing::post(move || async move {
+        {
+            let mut counts = counting.lock().unwrap();
+            counts.0 += 1;
+            counts.1 = counts.0.max(counts.1);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        counting.lock().unwrap().0 -= 1;
+        ([("content-type", "audio/basic")], vec![0x2A; 800])
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/v1/speak", speak);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, counts)
+}
+
+#[tokio::test]
+async fn no_more_texts_are_spoken_at_once_than_the_plan_allows() {
+    let (url, counts) = busy_deepgram().await;
+    let serve = serve()
+        .deepgram(url)
+        .toml("[deepgram]\nmax_speak = 2\n")
+        .toml(SILENT)
+        .start()
+        .await;
+    let calls = (1..=6).map(|n| {
+        let serve = &serve;
+        async move {
+            let phone = listening(serve, n, Duration::from_secs(4));
+            event(serve, &call_sid(n), "call.started").await;
+            let id = say(serve, n, json!({ "text": "hello" })).await;
+            phone.await.unwrap();
+            let events = ended(serve, &call_sid(n)).await;
+            let (types, _) = told(&events, &id);
+            assert_eq!(types, ["speak.started", "speak.finished"]);
+        }
+    });
+    join_all(calls).await;
+    assert_eq!(*counts.lock().unwrap(), (0, 2));
 }
 
 #[tokio::test]

@@ -132,6 +132,8 @@ impl Playback {
 }
 
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::phone::line::FRAME_SAMPLES;
