@@ -16,8 +16,9 @@ pub(crate) mod time;
 pub mod track;
 
 pub use agent::{
-    AgentAudioDone, AgentFunctionCalled, AgentInterrupted, AgentReady, AgentStartedSpeaking,
-    AgentThinking, AgentTurn, AgentUserStartedSpeaking, FunctionEnd, TurnHeard,
+    AGENT_LOST, AgentAudioDone, AgentFunctionCalled, AgentInterrupted, AgentReady,
+    AgentStartedSpeaking, AgentThinking, AgentTurn, AgentUserStartedSpeaking, FunctionEnd,
+    TurnHeard,
 };
 pub use call::{AudioCounts, Call, EndReason, Provider, ProviderState, Status, TrackCounts};
 

@@ -287,6 +287,16 @@ struct LooseBody {
     request_id: Option<String>,
 }
 
+/// Why a connection is gone, by its close code and the reason given for it, for people.
+pub(crate) fn close_reason(code: Option<u16>, reason: &str) -> String {
+    match (code, reason) {
+        (Some(code), "") => format!("closed with {code}"),
+        (Some(code), reason) => format!("closed with {code}: {reason}"),
+        (None, "") => "the connection broke".to_owned(),
+        (None, reason) => reason.to_owned(),
+    }
+}
+
 /// `text` without control characters and runs of white space, cut to `max_chars`.
 pub(crate) fn one_line(text: &str, max_chars: usize) -> String {
     let words: Vec<&str> = text

@@ -6,6 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sidetone_deepgram::agent::message::Role;
 
+/// The code of the warning that a call's agent is lost for good.
+pub const AGENT_LOST: &str = "agent_lost";
+
 /// The agent is there and hears the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AgentReady {

@@ -24,6 +24,12 @@ const HELPDESK: &str = "[profiles.default.agent]\ngreeting = 'Hello! How may I h
 
 const STORY: &str = "I can see it here. It left our house on Friday and will be with you tomorrow.";
 
+/// A gateway with an agent, and what else stands in its configuration.
+async fn helpdesk(emulator: &Emulator, toml: &str) -> Serve {
+    let serve = serve().deepgram(emulator.url()).toml(HELPDESK);
+    serve.toml(toml).start().await
+}
+
 /// A caller who takes turns with the agent.
 fn caller(serve: &Serve, n: u32, says: &[&str]) -> Options {
     let mut options = Options::new(serve.http("/voice").parse().unwrap());
@@ -101,11 +107,7 @@ fn turns(events: &[Value]) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn a_caller_talks_with_an_agent() {
     let emulator = emulated().await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let report = talk(&serve, &["good morning"]).await;
     let heard = heard(&report);
     let rest = heard.strip_prefix(GREETING).expect(&heard);
@@ -139,11 +141,7 @@ async fn an_agent_falls_silent_when_the_caller_speaks_and_the_ledger_knows_what_
         { "hears": "", "says": "Of course." },
     ] });
     let emulator = scripted(script).await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &["where is my order"]);
     options.interjections = vec!["It left our: wait a moment".parse().unwrap()];
     let report = soon("the call", calling(options)).await.unwrap();
@@ -185,8 +183,8 @@ async fn an_agent_falls_silent_when_the_caller_speaks_and_the_ledger_knows_what_
 async fn a_function_is_asked_of_its_webhook_which_can_tell_who_asks() {
     let orders = Orders::start(&[(200, r#"{"status":"on its way"}"#)]).await;
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}{}", orders.function("default"));
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = orders.function("default");
+    let serve = helpdesk(&emulator, &toml).await;
     let report = talk(&serve, &["where is my order four seven one nine"]).await;
     assert!(heard(&report).contains("on its way"), "{}", heard(&report));
     let questions = orders.questions();
@@ -214,8 +212,8 @@ async fn a_function_is_asked_of_its_webhook_which_can_tell_who_asks() {
 async fn a_function_that_fails_is_told_to_the_agent_in_words() {
     let orders = Orders::start(&[(500, "database password is hunter2")]).await;
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}{}", orders.function("default"));
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = orders.function("default");
+    let serve = helpdesk(&emulator, &toml).await;
     let report = talk(&serve, &["where is my order four seven one nine"]).await;
     assert_eq!(orders.questions().len(), 1, "it may not be asked twice");
     let events = ended(&serve, &call_sid(1)).await;
@@ -235,11 +233,8 @@ async fn a_function_that_fails_is_told_to_the_agent_in_words() {
 async fn a_function_that_may_be_called_again_is_when_its_failure_passes() {
     let orders = Orders::start(&[(503, ""), (200, "shipped")]).await;
     let emulator = emulated().await;
-    let toml = format!(
-        "{HELPDESK}{}idempotent = true\n",
-        orders.function("default")
-    );
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = orders.function("default") + "idempotent = true\n";
+    let serve = helpdesk(&emulator, &toml).await;
     let report = talk(&serve, &["where is my order four seven one nine"]).await;
     assert!(heard(&report).contains("shipped"), "{}", heard(&report));
     let questions = orders.questions();
@@ -250,8 +245,8 @@ async fn a_function_that_may_be_called_again_is_when_its_failure_passes() {
 #[tokio::test]
 async fn when_the_goodbye_has_been_heard_the_agent_hangs_up() {
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}[[profiles.default.functions]]\nbuiltin = 'hangup'\n");
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[[profiles.default.functions]]\nbuiltin = 'hangup'\n";
+    let serve = helpdesk(&emulator, toml).await;
     let mut options = caller(&serve, 1, &["goodbye"]);
     options.linger = Duration::from_secs(30);
     let report = soon("the call", calling(options)).await.unwrap();
@@ -263,11 +258,9 @@ async fn when_the_goodbye_has_been_heard_the_agent_hangs_up() {
 #[tokio::test]
 async fn an_agent_transfers_to_a_number_that_it_knows_by_name_alone() {
     let emulator = emulated().await;
-    let toml = format!(
-        "{HELPDESK}[[profiles.default.functions]]\nbuiltin = 'transfer'\n\
-         targets = {{ sales = '+15551230003' }}\n"
-    );
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[[profiles.default.functions]]\nbuiltin = 'transfer'\n\
+         targets = { sales = '+15551230003' }\n";
+    let serve = helpdesk(&emulator, toml).await;
     let mut options = caller(&serve, 1, &["transfer me to sales"]);
     options
         .turns
@@ -289,11 +282,9 @@ async fn an_agent_transfers_to_a_number_that_it_knows_by_name_alone() {
 #[tokio::test]
 async fn a_caller_whose_agent_is_refused_gets_the_fallback() {
     let emulator = faulty(&["agent-refuse:status=401,times=all"]).await;
-    let toml = format!(
-        "{HELPDESK}[profiles.default.fallback]\nsay = 'One moment, I connect you.'\n\
-         number = '+15551230004'\n"
-    );
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[profiles.default.fallback]\nsay = 'One moment, I connect you.'\n\
+         number = '+15551230004'\n";
+    let serve = helpdesk(&emulator, toml).await;
     let mut options = caller(&serve, 1, &[]);
     options
         .turns
@@ -314,11 +305,7 @@ async fn a_caller_whose_agent_is_refused_gets_the_fallback() {
 #[tokio::test]
 async fn without_a_number_the_fallback_says_its_sentence_and_hangs_up() {
     let emulator = faulty(&["agent-error:code=INVALID_SETTINGS,at=settings,times=all"]).await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &[]);
     options.linger = Duration::from_secs(30);
     let report = soon("the call", calling(options)).await.unwrap();
@@ -330,11 +317,7 @@ async fn without_a_number_the_fallback_says_its_sentence_and_hangs_up() {
 #[tokio::test]
 async fn a_caller_whose_agent_is_lost_for_good_is_not_left_in_silence() {
     let emulator = faulty(&["agent-drop:after_ms=400,times=all"]).await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &[]);
     options.linger = Duration::from_secs(30);
     let report = soon("the call", calling(options)).await.unwrap();
@@ -350,11 +333,7 @@ async fn a_caller_whose_agent_is_lost_for_good_is_not_left_in_silence() {
 #[tokio::test]
 async fn an_agent_that_is_cut_off_goes_on_with_the_conversation() {
     let emulator = faulty(&["agent-drop:at=pause,after_ms=2500"]).await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let report = talk(&serve, &["good morning", "what did I say before"]).await;
     let heard = heard(&report);
     assert_eq!(heard.matches(GREETING).count(), 1, "{heard}");
@@ -371,11 +350,7 @@ async fn an_agent_that_is_cut_off_goes_on_with_the_conversation() {
 #[tokio::test]
 async fn what_a_running_agent_is_told_counts_from_then_on() {
     let emulator = emulated().await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &[]);
     options.turns = vec![Turn {
         pause: Duration::from_secs(2),
@@ -405,11 +380,7 @@ async fn what_a_running_agent_is_told_counts_from_then_on() {
 #[tokio::test]
 async fn an_agent_says_what_it_is_given_and_answers_what_nobody_said() {
     let emulator = emulated().await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &[]);
     options.linger = Duration::from_secs(12);
     let phone = calling(options);
@@ -454,8 +425,8 @@ async fn an_agent_says_what_it_is_given_and_answers_what_nobody_said() {
 #[tokio::test]
 async fn an_agent_is_told_which_keys_are_pressed() {
     let emulator = emulated().await;
-    let toml = format!("[profiles.default]\ntell_dtmf = true\n{HELPDESK}");
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[profiles.default]\ntell_dtmf = true\n";
+    let serve = helpdesk(&emulator, toml).await;
     let mut options = caller(&serve, 1, &["good morning"]);
     options.dtmf = "42".to_owned();
     soon("the call", calling(options)).await.unwrap();
@@ -469,8 +440,8 @@ async fn an_agent_is_told_which_keys_are_pressed() {
 #[tokio::test]
 async fn an_agent_takes_the_keys_that_it_asks_for() {
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}[[profiles.default.functions]]\nbuiltin = 'collect_digits'\n");
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[[profiles.default.functions]]\nbuiltin = 'collect_digits'\n";
+    let serve = helpdesk(&emulator, toml).await;
     let mut options = caller(&serve, 1, &["take my code"]);
     options.dtmf = "4711#".to_owned();
     soon("the call", calling(options)).await.unwrap();
@@ -485,8 +456,8 @@ async fn an_agent_takes_the_keys_that_it_asks_for() {
 #[tokio::test]
 async fn an_agent_that_has_pressed_keys_is_there_again_with_the_stream() {
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}[[profiles.default.functions]]\nbuiltin = 'send_dtmf'\n");
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = "[[profiles.default.functions]]\nbuiltin = 'send_dtmf'\n";
+    let serve = helpdesk(&emulator, toml).await;
     let report = talk(&serve, &["press four two"]).await;
     assert_eq!(report.digits, "42");
     assert_eq!(report.streams.len(), 2);
@@ -532,8 +503,8 @@ async fn a_prompt_that_is_not_there_is_told_at_the_start() {
 async fn the_terminal_has_a_line_for_each_turn_and_each_function() {
     let orders = Orders::start(&[(200, STORY)]).await;
     let emulator = emulated().await;
-    let toml = format!("{HELPDESK}{}", orders.function("default"));
-    let serve = serve().deepgram(emulator.url()).toml(&toml).start().await;
+    let toml = orders.function("default");
+    let serve = helpdesk(&emulator, &toml).await;
     let mut options = caller(&serve, 1, &["where is my order four seven one nine"]);
     options.interjections = vec!["It left our: wait".parse().unwrap()];
     soon("the call", calling(options)).await.unwrap();
@@ -562,11 +533,7 @@ async fn the_terminal_has_a_line_for_each_turn_and_each_function() {
 #[tokio::test]
 async fn no_agent_is_left_talking_when_its_call_is_over() {
     let emulator = emulated().await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .toml(HELPDESK)
-        .start()
-        .await;
+    let serve = helpdesk(&emulator, "").await;
     let mut options = caller(&serve, 1, &[]);
     options.linger = Duration::from_millis(500);
     soon("the call", calling(options)).await.unwrap();

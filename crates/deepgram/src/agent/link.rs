@@ -48,7 +48,7 @@ pub use self::types::{Config, Event, Injection, Input, Latencies, Output, Recove
 use self::updates::Updates;
 use crate::agent::message::{Behavior, ClientMessage, FunctionCallResponse, Role};
 pub use crate::agent::settings::Update;
-use crate::error::one_line;
+use crate::error::{close_reason, one_line};
 use crate::retry::{Retry, is_passing};
 
 mod conversation;
@@ -362,13 +362,7 @@ impl AgentLink {
         if self.current_generation() != Some(generation) {
             return;
         }
-        let reason = match (code, reason) {
-            (Some(code), "") => format!("closed with {code}"),
-            (Some(code), reason) => format!("closed with {code}: {reason}"),
-            (None, "") => "the connection broke".to_owned(),
-            (None, reason) => reason.to_owned(),
-        };
-        self.lose(now, &reason, None);
+        self.lose(now, &close_reason(code, reason), None);
     }
 
     /// Does what has become due.

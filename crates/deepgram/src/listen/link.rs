@@ -40,7 +40,7 @@ use self::clock::{duration_of, samples_in};
 use self::connection::{Connection, Opening, Upkeep};
 use self::progress::{Progress, Unheard};
 pub use self::types::{Config, Event, Input, Output, Recovered, Transcript, Word};
-use crate::error::one_line;
+use crate::error::{close_reason, one_line};
 use crate::listen::message::{CLOSE_STREAM, KEEP_ALIVE};
 use crate::retry::{Retry, is_passing};
 
@@ -276,13 +276,7 @@ impl ListenLink {
         if self.current_generation() != Some(generation) {
             return;
         }
-        let reason = match (code, reason) {
-            (Some(code), "") => format!("closed with {code}"),
-            (Some(code), reason) => format!("closed with {code}: {reason}"),
-            (None, "") => "the connection broke".to_owned(),
-            (None, reason) => reason.to_owned(),
-        };
-        self.lose(now, &reason, None);
+        self.lose(now, &close_reason(code, reason), None);
     }
 
     fn on_finish(&mut self, now: Instant) {

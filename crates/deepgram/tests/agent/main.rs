@@ -7,7 +7,6 @@
 )]
 
 mod audio;
-mod messages;
 mod rig;
 mod sessions;
 mod settings;

@@ -12,7 +12,7 @@ use super::departure::Departure;
 use super::turns::{Heard, News, Turn};
 use super::{Conversing, ENGAGED, Stage};
 use crate::event::{
-    AgentAudioDone, AgentInterrupted, AgentReady, AgentThinking, AgentTurn,
+    AGENT_LOST, AgentAudioDone, AgentInterrupted, AgentReady, AgentThinking, AgentTurn,
     AgentUserStartedSpeaking, EventData, ProviderDisconnected, ProviderReconnected, ProviderState,
     Service, TurnHeard, Warning,
 };
@@ -143,7 +143,7 @@ impl Conversing {
         self.turns.break_off(now);
         self.engaged_until = None;
         let detail = format!("The agent is lost: {reason}");
-        warn(stage, "agent_lost", detail);
+        warn(stage, AGENT_LOST, detail);
         stage.tell_all(self.injections.fail_all("the agent is lost"));
         self.abandon_functions(now, stage);
         match &mut self.departure {

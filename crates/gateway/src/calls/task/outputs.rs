@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidetone_call::engine::Output;
-use sidetone_call::event::{AudioGapReason, EventData, Service};
+use sidetone_call::event::{AGENT_LOST, AudioGapReason, EventData, Service};
 use tracing::{info, warn};
 
 use super::{CallTask, Now};
 use crate::calls::link::{Link, LinkConnection};
 use crate::calls::{CallHandle, report};
 use crate::metrics::function_end_name;
-
-/// The code of the warning that a call's agent is lost for good.
-const AGENT_LOST: &str = "agent_lost";
 
 impl CallTask {
     /// Does all the engine wants done.

@@ -1,23 +1,8 @@
-//! The captures of `fixtures/captures/deepgram`, decoded and encoded again.
+//! Live transcription.
 
-use std::path::Path;
-
-use serde::Deserialize;
 use sidetone_deepgram::listen::message::{ClientMessage, ServerMessage};
 
-#[derive(Deserialize)]
-struct Line {
-    dir: String,
-    text: String,
-}
-
-fn capture(name: &str) -> Vec<Line> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captures/deepgram");
-    let text = std::fs::read_to_string(folder.join(name)).expect("a capture");
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("a line of a capture"))
-        .collect()
-}
+use crate::capture;
 
 #[test]
 fn every_message_is_written_as_it_was_read() {
