@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use sidetone_audio::time::samples;
 use sidetone_audio::{Gap, GapReason, Track};
-use sidetone_deepgram::listen::link;
+use sidetone_deepgram::connection::Input;
 
 use crate::event::{
     AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EndReason, EventData, ProviderState, Status,
@@ -338,18 +338,12 @@ impl Engine {
         self.settle(now, wall);
     }
 
-    /// Something happened on a listen link. Never pass `link::Input::Audio`, `Finish`, `Timeout`.
-    pub fn handle_link(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        link: LinkKey,
-        input: link::Input<'_>,
-    ) {
+    /// Something happened on a listen link.
+    pub fn handle_link(&mut self, now: Instant, wall: Timestamp, link: LinkKey, input: Input<'_>) {
         let Some(index) = self.leg_index(link) else {
             return;
         };
-        if let link::Input::Text { .. } = input {
+        if let Input::Text { .. } = input {
             let heard = self.lanes.iter_mut().filter(|lane| lane.link == Some(link));
             heard.for_each(Lane::is_answered);
         }

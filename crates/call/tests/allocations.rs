@@ -15,9 +15,8 @@ use sidetone_audio::Track;
 use sidetone_call::engine::{
     Agent, Engine, Limits, LinkKey, Links, Listen, Output, Setup, StreamKey, StreamStart,
 };
-use sidetone_deepgram::agent::link as agent;
 use sidetone_deepgram::agent::settings::Settings;
-use sidetone_deepgram::listen::link::Input;
+use sidetone_deepgram::connection::Input;
 use sidetone_twilio::stream::Incoming;
 
 const FRAME: Duration = Duration::from_millis(20);
@@ -73,7 +72,7 @@ impl Line {
             });
         });
         let generation = 1;
-        line.converse(agent::Input::Opened {
+        line.converse(Input::Opened {
             generation,
             request_id: None,
         });
@@ -81,7 +80,7 @@ impl Line {
             r#"{"type":"Welcome","request_id":"request"}"#,
             r#"{"type":"SettingsApplied"}"#,
         ] {
-            line.converse(agent::Input::Text { generation, text });
+            line.converse(Input::Text { generation, text });
         }
         line
     }
@@ -135,7 +134,7 @@ impl Line {
         self.drain();
     }
 
-    fn converse(&mut self, input: agent::Input<'_>) {
+    fn converse(&mut self, input: Input<'_>) {
         self.engine.handle_agent(self.now, self.wall, input);
         self.drain();
     }
@@ -178,7 +177,7 @@ impl Line {
             match output {
                 Output::SendAudio { .. } | Output::SendAgentAudio { .. } => self.sent += 1,
                 Output::PingAgent { generation } => {
-                    let pong = agent::Input::Pong { generation };
+                    let pong = Input::Pong { generation };
                     self.engine.handle_agent(self.now, self.wall, pong);
                 }
                 _ => {}

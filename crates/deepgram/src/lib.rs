@@ -3,7 +3,8 @@
 //! its messages, its settings and a link of its own.
 //!
 //! No sockets, no runtime, no clock: bytes and a time in, messages and deadlines out. What a
-//! program with sockets does with it is in [`listen::link`] and [`agent::link`].
+//! program with sockets does with it is in [`listen::link`] and [`agent::link`], which are told of
+//! their connections by [`connection::Input`].
 //!
 //! ```
 //! use sidetone_deepgram::listen::message::ServerMessage;
@@ -24,6 +25,7 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod agent;
+pub mod connection;
 #[warn(clippy::arithmetic_side_effects)]
 pub mod error;
 pub mod listen;

@@ -8,8 +8,9 @@ use sidetone_audio::{Audio, Block};
 use sidetone_deepgram::agent;
 use sidetone_deepgram::agent::link::AgentLink;
 use sidetone_deepgram::agent::settings::Settings;
+use sidetone_deepgram::connection::Input;
 use sidetone_deepgram::error::{ErrorBody, words};
-use sidetone_deepgram::listen::link::{Config, Input, ListenLink};
+use sidetone_deepgram::listen::link::{Config, ListenLink};
 use sidetone_deepgram::listen::message::{ClientMessage, ServerMessage};
 use sidetone_deepgram::listen::params::Params;
 use sidetone_deepgram::listen::query::Query;
@@ -90,7 +91,7 @@ fn fuzzed_settings_of_an_agent() {
 /// Whatever an agent says, in whatever order, audio goes on and memory is bounded.
 #[test]
 fn fuzzed_sessions_of_an_agent() {
-    use agent::link::{Input, Output};
+    use agent::link::Output;
     check_text("agent-messages", |text| {
         let mut now = Instant::now();
         let settings = Settings::from_agent(serde_json::json!({})).unwrap();
@@ -98,11 +99,11 @@ fn fuzzed_sessions_of_an_agent() {
         let mut generation = 1;
         for _ in 0..3 {
             link.handle(now, Input::Text { generation, text });
-            let audio = Bytes::copy_from_slice(text.as_bytes());
-            link.handle(now, Input::Audio { generation, audio });
+            let audio = &Bytes::copy_from_slice(text.as_bytes());
+            link.handle(now, Input::Binary { generation, audio });
             link.respond(now, "func_1", text);
             now += Duration::from_millis(300);
-            link.handle(now, Input::Timeout);
+            link.handle_timeout(now);
             let mut fed = false;
             while let Some(output) = link.poll_output() {
                 match output {
@@ -124,7 +125,7 @@ fn live_agent(settings: Settings, now: Instant) -> AgentLink {
     let (mut link, _) = settling_agent(settings, now);
     let text = r#"{"type":"SettingsApplied"}"#;
     let generation = 1;
-    link.handle(now, agent::link::Input::Text { generation, text });
+    link.handle(now, Input::Text { generation, text });
     while link.poll_output().is_some() {}
     link
 }
@@ -137,7 +138,7 @@ fn settings_sent(settings: Settings) -> serde_json::Value {
 
 /// A link that has sent its settings, and what it has sent.
 fn settling_agent(settings: Settings, now: Instant) -> (AgentLink, String) {
-    use agent::link::{Config, Input, Output};
+    use agent::link::{Config, Output};
     let config = Config {
         settings,
         tags: Vec::new(),
@@ -288,12 +289,13 @@ fn fuzzed_results_of_a_link() {
                         request_id: None,
                     },
                 );
-                link.handle(
+                let audio = Audio::Silence;
+                link.hear(
                     now,
-                    Input::Audio(Block {
+                    Block {
                         samples: 480,
-                        audio: Audio::Silence,
-                    }),
+                        audio,
+                    },
                 );
                 let text = serde_json::json!({
                     "type": "Results",
@@ -322,7 +324,7 @@ fn fuzzed_results_of_a_link() {
                         },
                     );
                     now += Duration::from_secs(6);
-                    link.handle(now, Input::Timeout);
+                    link.handle_timeout(now);
                     generation += 1;
                 }
                 while link.poll_output().is_some() {}

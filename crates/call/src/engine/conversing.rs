@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use sidetone_deepgram::agent::link::{self, AgentLink, Injection, Input, Update};
+use sidetone_deepgram::agent::link::{self, AgentLink, Injection, Update};
 use sidetone_deepgram::agent::message::Role;
+use sidetone_deepgram::connection::Input;
 
 use super::feed::Feed;
 use super::{Agent, Next, NotSaid, Output, ProviderText, Speech, StreamKey, Summary};
@@ -255,7 +256,7 @@ impl Conversing {
             self.link.hear(now, block);
         }
         if self.link.poll_timeout().is_some_and(|at| at <= now) {
-            self.link.handle(now, Input::Timeout);
+            self.link.handle_timeout(now);
         }
         self.turns.handle_timeout(now);
         let quiet_at = self.turns.play_until(now);

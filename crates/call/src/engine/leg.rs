@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sidetone_audio::Track;
 use sidetone_audio::time::{duration, samples};
-use sidetone_deepgram::listen::link::{self, Input, ListenLink};
+use sidetone_deepgram::listen::link::{self, ListenLink};
 use sidetone_deepgram::listen::times::map_times;
 
 use super::clock::to_ms;
@@ -64,17 +64,17 @@ impl Leg {
         let channel = self.tracks.iter().position(|&heard| heard == track);
         let channel = channel.expect("a track is led to a leg that hears it");
         for block in self.feed.push(now, channel, at, payload) {
-            self.link.handle(now, Input::Audio(block));
+            self.link.hear(now, block);
         }
     }
 
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         for block in self.feed.flush(now) {
-            self.link.handle(now, Input::Audio(block));
+            self.link.hear(now, block);
         }
         if self.link.poll_timeout().is_some_and(|at| at <= now) {
-            self.link.handle(now, Input::Timeout);
+            self.link.handle_timeout(now);
         }
     }
 
@@ -88,9 +88,9 @@ impl Leg {
     pub(super) fn finish(&mut self, now: Instant) {
         self.life = LegLife::Finishing;
         for block in self.feed.finish() {
-            self.link.handle(now, Input::Audio(block));
+            self.link.hear(now, block);
         }
-        self.link.handle(now, Input::Finish);
+        self.link.finish(now);
     }
 
     /// When [`Leg::handle_timeout`] is due.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sidetone_deepgram::agent::link::{self, Update};
+use sidetone_deepgram::agent::link::Update;
 use sidetone_deepgram::agent::message::Role;
+use sidetone_deepgram::connection::Input;
 
 use super::clock::to_ms;
 use super::conversing::{Conversing, Stage};
@@ -73,8 +74,8 @@ impl Engine {
         self.settle(now, wall);
     }
 
-    /// Something happened on the way to the agent. Never pass `link::Input::Timeout`.
-    pub fn handle_agent(&mut self, now: Instant, wall: Timestamp, input: link::Input<'_>) {
+    /// Something happened on the way to the agent.
+    pub fn handle_agent(&mut self, now: Instant, wall: Timestamp, input: Input<'_>) {
         self.conversing(now, |conversing, _| conversing.handle(now, input));
         self.settle(now, wall);
     }

@@ -11,8 +11,8 @@ use sidetone_call::engine::{
     Agent, Builtin, Function, FunctionKey, Next, Output, Setup, StreamKey,
 };
 use sidetone_call::event::{AgentFunctionCalled, AgentTurn, EventData, FunctionEnd};
-use sidetone_deepgram::agent::link::Input;
 use sidetone_deepgram::agent::settings::Settings;
+use sidetone_deepgram::connection::Input;
 
 use crate::line::{Line, ms};
 
@@ -99,7 +99,8 @@ impl Line {
     pub(crate) fn agent_sounds(&mut self, sample: u8, audio_ms: usize) {
         let generation = self.agent.open.unwrap();
         let audio = Bytes::from(vec![sample; audio_ms * 8]);
-        let input = Input::Audio { generation, audio };
+        let audio = &audio;
+        let input = Input::Binary { generation, audio };
         self.act(|engine, now, wall| engine.handle_agent(now, wall, input));
     }
 

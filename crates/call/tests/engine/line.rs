@@ -12,7 +12,7 @@ use sidetone_call::engine::{
     Speech, StreamEnd, StreamKey, StreamStart,
 };
 use sidetone_call::event::{EndReason, EventData, Transcript};
-use sidetone_deepgram::listen::link::Input;
+use sidetone_deepgram::connection::Input;
 
 use crate::agent::AgentPeer;
 use crate::deepgram::{Connection, SILENCE};

@@ -1,7 +1,7 @@
 //! The agent link: one call's way to the voice agent, across as many sessions as it takes.
 //!
 //! A value without sockets or clock. Its methods take what happened and the time; `poll_output`
-//! is drained until `None` after each of them; `poll_timeout` tells when `Input::Timeout` is due.
+//! is drained until `None` after each of them; `poll_timeout` tells when `handle_timeout` is due.
 //!
 //! A session begins with `Welcome`, `Settings` and `SettingsApplied`; until then nothing else is
 //! sent, and what the caller says is kept. A session that is lost is followed by another one that
@@ -12,8 +12,9 @@
 //!
 //! use serde_json::json;
 //! use sidetone_audio::{Audio, Block};
-//! use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Input, Output};
+//! use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Output};
 //! use sidetone_deepgram::agent::settings::Settings;
+//! use sidetone_deepgram::connection::Input;
 //!
 //! let settings = Settings::from_agent(json!({ "greeting": "Acme, hello!" })).expect("it is right");
 //! let now = Instant::now();
@@ -44,10 +45,11 @@ use self::gate::Gate;
 use self::injections::Injections;
 use self::kept::Kept;
 use self::session::{Session, Upkeep};
-pub use self::types::{Config, Event, Injection, Input, Latencies, Output, Recovered, Said};
+pub use self::types::{Config, Event, Injection, Latencies, Output, Recovered, Said};
 use self::updates::Updates;
 use crate::agent::message::{Behavior, ClientMessage, FunctionCallResponse, Role};
 pub use crate::agent::settings::Update;
+use crate::connection::Input;
 use crate::error::{close_reason, one_line};
 use crate::retry::{Retry, is_passing};
 
@@ -161,7 +163,7 @@ impl AgentLink {
         link
     }
 
-    /// Takes what happened at `now`.
+    /// Takes what happened to a connection at `now`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Opened {
@@ -179,7 +181,7 @@ impl AgentLink {
                 }
             }
             Input::Text { generation, text } => self.on_text(now, generation, text),
-            Input::Audio { generation, audio } => self.on_audio(now, generation, audio),
+            Input::Binary { generation, audio } => self.on_audio(now, generation, audio),
             Input::Pong { generation } => {
                 if self.generation == generation
                     && let State::Live(session) = &mut self.state
@@ -192,8 +194,12 @@ impl AgentLink {
                 code,
                 reason,
             } => self.on_closed(now, generation, code, reason),
-            Input::Timeout => {}
         }
+        self.advance(now);
+    }
+
+    /// A deadline told by [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
     }
 
@@ -317,7 +323,7 @@ impl AgentLink {
         self.outputs.pop_front()
     }
 
-    /// When `Input::Timeout` is due.
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = match &self.state {
             State::Connecting { deadline }

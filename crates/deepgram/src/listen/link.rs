@@ -1,7 +1,7 @@
 //! The listen link: one call's way to Deepgram, across as many connections as it takes.
 //!
-//! A value without sockets or clock. `handle` takes what happened and the time; `poll_output` is
-//! drained until `None` after each `handle`; `poll_timeout` tells when `Input::Timeout` is due.
+//! A value without sockets or clock. Its methods take what happened and the time; `poll_output`
+//! is drained until `None` after each of them; `poll_timeout` tells when `handle_timeout` is due.
 //!
 //! Positions are *source positions*: samples per channel since the first audio given to the link,
 //! across connections. A connection's own times (seconds since its opening) never leave the link.
@@ -10,7 +10,8 @@
 //! use std::time::{Duration, Instant};
 //!
 //! use sidetone_audio::{Audio, Block};
-//! use sidetone_deepgram::listen::link::{Config, Input, ListenLink, Output};
+//! use sidetone_deepgram::connection::Input;
+//! use sidetone_deepgram::listen::link::{Config, ListenLink, Output};
 //!
 //! let config = Config {
 //!     channels: 1,
@@ -24,7 +25,7 @@
 //! assert_eq!(link.poll_output(), Some(Output::Connect { generation: 1 }));
 //!
 //! // What is said meanwhile is kept, and sent when the connection is open.
-//! link.handle(now, Input::Audio(Block { samples: 480, audio: Audio::Silence }));
+//! link.hear(now, Block { samples: 480, audio: Audio::Silence });
 //! assert_eq!(link.poll_output(), None);
 //! link.handle(now, Input::Opened { generation: 1, request_id: None });
 //! assert!(matches!(link.poll_output(), Some(Output::Event(_))));
@@ -39,7 +40,8 @@ use sidetone_audio::{Block, ulaw};
 use self::clock::{duration_of, samples_in};
 use self::connection::{Connection, Opening, Upkeep};
 use self::progress::{Progress, Unheard};
-pub use self::types::{Config, Event, Input, Output, Recovered, Transcript, Word};
+pub use self::types::{Config, Event, Output, Recovered, Transcript, Word};
+use crate::connection::Input;
 use crate::error::{close_reason, one_line};
 use crate::listen::message::{CLOSE_STREAM, KEEP_ALIVE};
 use crate::retry::{Retry, is_passing};
@@ -55,10 +57,10 @@ mod types;
 
 /// One call's way to Deepgram.
 ///
-/// Kinds of methods: [`handle`](Self::handle) changes the state and queues outputs;
-/// [`poll_output`](Self::poll_output) must be drained to `None` after it, and
-/// [`poll_timeout`](Self::poll_timeout) read anew then. After [`Event::Finished`] nothing counts
-/// and nothing comes.
+/// Every method that takes `&mut self` but [`poll_output`](Self::poll_output) may change the state
+/// and queue outputs: drain `poll_output` to `None` after it and read
+/// [`poll_timeout`](Self::poll_timeout) anew. Time never goes back. After [`Event::Finished`]
+/// nothing counts and nothing comes.
 #[derive(Debug)]
 pub struct ListenLink {
     config: Config,
@@ -132,10 +134,9 @@ impl ListenLink {
         link
     }
 
-    /// Takes what happened at `now`; time never goes back.
+    /// Takes what happened to a connection at `now`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Audio(block) => self.on_audio(block),
             Input::Opened {
                 generation,
                 request_id,
@@ -151,6 +152,7 @@ impl ListenLink {
                 }
             }
             Input::Text { generation, text } => self.on_text(now, generation, text),
+            Input::Binary { generation, .. } => self.on_binary(now, generation),
             Input::Pong { generation } => {
                 if let Some(connection) = self.connection_mut(generation) {
                     connection.pong_heard(now);
@@ -163,18 +165,41 @@ impl ListenLink {
             } => {
                 self.on_closed(now, generation, code, reason);
             }
-            Input::Finish => self.on_finish(now),
-            Input::Timeout => {}
         }
         self.advance(now);
     }
 
-    /// What is to be done next; drain until `None` after each `handle`.
+    /// Takes more audio of the call, in order. Ignored after [`finish`](Self::finish).
+    pub fn hear(&mut self, now: Instant, block: Block) {
+        if self.ending.is_none() && !matches!(self.state, State::Closed) && block.samples > 0 {
+            let unsent = match &self.state {
+                State::Open(connection) => Some(connection.sent),
+                _ => None,
+            };
+            self.progress.push(block, self.config.replay_window, unsent);
+        }
+        self.advance(now);
+    }
+
+    /// The call ended: sends what waits, asks for the last finals, waits for them.
+    pub fn finish(&mut self, now: Instant) {
+        if self.ending.is_none() && !matches!(self.state, State::Closed) {
+            self.begin_ending(now);
+        }
+        self.advance(now);
+    }
+
+    /// A deadline told by [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+    }
+
+    /// What is to be done next; drain until `None` after each other method.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When `Input::Timeout` is due.
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let next = match &self.state {
             State::Connecting { deadline, .. } => *deadline,
@@ -208,17 +233,6 @@ impl ListenLink {
             State::Closed => self.progress.end(),
         };
         duration_of(self.progress.end() - next)
-    }
-
-    fn on_audio(&mut self, block: Block) {
-        if self.ending.is_some() || matches!(self.state, State::Closed) || block.samples == 0 {
-            return;
-        }
-        let unsent = match &self.state {
-            State::Open(connection) => Some(connection.sent),
-            _ => None,
-        };
-        self.progress.push(block, self.config.replay_window, unsent);
     }
 
     fn on_opened(&mut self, now: Instant, generation: u32, request_id: Option<&str>) {
@@ -279,10 +293,14 @@ impl ListenLink {
         self.lose(now, &close_reason(code, reason), None);
     }
 
-    fn on_finish(&mut self, now: Instant) {
-        if self.ending.is_some() || matches!(self.state, State::Closed) {
-            return;
+    /// It may have been a final: only another connection can tell its words.
+    fn on_binary(&mut self, now: Instant, generation: u32) {
+        if self.connection_mut(generation).is_some() {
+            self.replace(now, "Deepgram sent a binary message");
         }
+    }
+
+    fn begin_ending(&mut self, now: Instant) {
         self.ending = Some(Ending {
             deadline: now + self.time_to_finish(),
             last_deadline: now + LONGEST_FINISH,
@@ -292,7 +310,7 @@ impl ListenLink {
             // What came before the first connection is sent, be it silence.
             State::Connecting { .. } if !self.was_open && self.progress.end() > 0 => {}
             State::Connecting { .. } | State::Reconnecting { .. } if !self.has_unheard() => {
-                self.finish();
+                self.end();
             }
             _ => {}
         }
@@ -401,7 +419,7 @@ impl ListenLink {
             _ => None,
         };
         if self.ending.is_some() && !self.has_unheard() {
-            self.finish();
+            self.end();
             return;
         }
         if let Some(lost) = &lost {
@@ -431,10 +449,10 @@ impl ListenLink {
     fn give_up(&mut self) {
         let lost = self.progress.unheard(self.progress.end());
         self.tell_gaps(lost);
-        self.finish();
+        self.end();
     }
 
-    fn finish(&mut self) {
+    fn end(&mut self) {
         if self.current_generation().is_some() {
             self.close();
         }

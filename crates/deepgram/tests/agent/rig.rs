@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sidetone_audio::{Audio, Block};
-use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Injection, Input, Output, Update};
+use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Injection, Output, Update};
 use sidetone_deepgram::agent::message::{Role, ServerMessage};
 use sidetone_deepgram::agent::settings::Settings;
+use sidetone_deepgram::connection::Input;
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -131,9 +132,9 @@ impl Rig {
 
     pub(crate) fn speaks(&mut self, audio: &'static [u8]) -> Vec<Output> {
         let generation = self.generation;
-        self.give(Input::Audio {
+        self.give(Input::Binary {
             generation,
-            audio: Bytes::from_static(audio),
+            audio: &Bytes::from_static(audio),
         })
     }
 
@@ -179,7 +180,7 @@ impl Rig {
         let mut outputs = Vec::new();
         while let Some(due) = self.link.poll_timeout().filter(|due| *due <= until) {
             self.now = due;
-            let mut came = self.give(Input::Timeout);
+            let mut came = self.take(AgentLink::handle_timeout);
             if pong
                 && came
                     .iter()

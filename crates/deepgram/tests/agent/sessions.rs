@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidetone_deepgram::agent::link::{Event, Input, Output, Recovered, Update};
+use sidetone_deepgram::agent::link::{AgentLink, Event, Output, Recovered, Update};
 use sidetone_deepgram::agent::message::Role;
 use sidetone_deepgram::agent::settings::Settings;
+use sidetone_deepgram::connection::Input;
 
 use crate::rig::{Rig, events, ms, sent, untimed};
 
@@ -323,9 +324,9 @@ fn what_an_old_connection_says_does_not_count() {
     );
     let audio = bytes::Bytes::from_static(b"x");
     assert_eq!(
-        rig.give(Input::Audio {
+        rig.give(Input::Binary {
             generation: 1,
-            audio
+            audio: &audio
         }),
         []
     );
@@ -432,7 +433,7 @@ fn after_the_end_nothing_is_sent() {
             rig.event("SettingsApplied"),
             rig.error("INVALID_SETTINGS"),
             rig.closed(),
-            rig.give(Input::Timeout),
+            rig.take(AgentLink::handle_timeout),
             rig.take(|link, _| link.finish()),
         ] {
             assert_eq!(outputs, []);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sidetone_deepgram::listen::link::{Event, Input, Output};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Event, Output};
 use sidetone_deepgram::listen::message::CLOSE_STREAM;
 
 use crate::rig::{
@@ -30,7 +31,7 @@ fn only(outputs: Vec<(Duration, Output)>) -> Vec<Output> {
 fn the_last_finals_and_metadata_are_waited_for() {
     let mut rig = Rig::open();
     rig.talk(1_000);
-    assert_eq!(rig.give(Input::Finish), asks_for_the_end(1));
+    assert_eq!(rig.finish(), asks_for_the_end(1));
     let heard = rig.give_text(&final_of((0.0, 1.0), &[("Bye.", 0.2, 0.6)]));
     assert!(matches!(events(&heard)[..], [Event::Transcript(_)]));
     let outputs = rig.give_text(METADATA);
@@ -42,14 +43,14 @@ fn the_last_finals_and_metadata_are_waited_for() {
         [metadata, Output::Close { generation: 1 }, FINISHED]
     );
     assert_eq!(rig.link.poll_timeout(), None);
-    assert_eq!(rig.give(Input::Finish), []);
+    assert_eq!(rig.finish(), []);
 }
 
 #[test]
 fn a_close_after_the_last_final_is_an_end_as_well() {
     let mut rig = Rig::open();
     rig.talk(1_000);
-    rig.give(Input::Finish);
+    rig.finish();
     rig.give_text(&final_of((0.0, 1.0), &[("Bye.", 0.2, 0.6)]));
     assert_eq!(rig.give_closed(Some(1000), ""), [FINISHED]);
 }
@@ -59,7 +60,7 @@ fn a_backlog_is_sent_at_its_pace_before_the_end_is_asked_for() {
     let mut rig = Rig::new(config(1));
     rig.give_sound(5_000);
     let mut sent = audio_len(&rig.give_opened());
-    assert_eq!(rig.give(Input::Finish), []);
+    assert_eq!(rig.finish(), []);
     let paced = rig.wait(ms(4_000));
     let at = paced.last().expect("something was sent").0;
     assert!(at > ms(3_900), "{at:?}");
@@ -73,7 +74,7 @@ fn a_backlog_is_sent_at_its_pace_before_the_end_is_asked_for() {
 fn the_wait_for_the_last_finals_has_an_end() {
     let mut rig = Rig::open();
     rig.talk(1_000);
-    rig.give(Input::Finish);
+    rig.finish();
     rig.give(Input::Pong { generation: 1 });
     for _ in 0..2 {
         let ping = Output::Ping { generation: 1 };
@@ -96,7 +97,7 @@ fn the_wait_for_the_last_finals_has_an_end() {
 fn a_dead_line_at_the_end_is_replaced_while_there_is_time() {
     let mut rig = Rig::open();
     rig.talk(900);
-    rig.give(Input::Finish);
+    rig.finish();
     let outputs = only(rig.wait(ms(4_250)));
     assert!(
         outputs.contains(&Output::Close { generation: 1 }),
@@ -110,17 +111,14 @@ fn a_dead_line_at_the_end_is_replaced_while_there_is_time() {
 #[test]
 fn a_link_that_has_not_opened_yet_ends_at_once_when_no_audio_came() {
     let mut rig = Rig::new(config(1));
-    assert_eq!(
-        rig.give(Input::Finish),
-        [Output::Close { generation: 1 }, FINISHED]
-    );
+    assert_eq!(rig.finish(), [Output::Close { generation: 1 }, FINISHED]);
 }
 
 #[test]
 fn a_link_that_has_not_opened_yet_still_sends_the_silence_that_came() {
     let mut rig = Rig::new(config(1));
     rig.give_silence(600);
-    assert_eq!(rig.give(Input::Finish), []);
+    assert_eq!(rig.finish(), []);
     let outputs = rig.give_opened();
     assert_eq!(audio_len(&outputs), samples(600));
     assert!(outputs.ends_with(&asks_for_the_end(1)));
@@ -130,7 +128,7 @@ fn a_link_that_has_not_opened_yet_still_sends_the_silence_that_came() {
 fn a_link_that_has_not_opened_yet_still_hears_what_was_said() {
     let mut rig = Rig::new(config(1));
     rig.give_sound(600);
-    assert_eq!(rig.give(Input::Finish), []);
+    assert_eq!(rig.finish(), []);
     rig.wait(ms(2_000));
     let outputs = rig.give_opened();
     assert_eq!(audio_len(&outputs), samples(600));
@@ -152,7 +150,7 @@ fn a_failed_link_ends_at_once_and_tells_what_was_not_heard() {
         at: 0,
         duration: samples(600),
     });
-    assert_eq!(rig.give(Input::Finish), [gap, FINISHED]);
+    assert_eq!(rig.finish(), [gap, FINISHED]);
 }
 
 #[test]
@@ -160,7 +158,7 @@ fn a_connection_lost_at_the_end_is_made_again_for_the_last_words() {
     let mut rig = Rig::open();
     rig.talk(3_000);
     rig.give_text(&final_of((0.0, 1.0), &[("First.", 0.2, 0.6)]));
-    rig.give(Input::Finish);
+    rig.finish();
     let lost = rig.give_closed(Some(1006), "reset");
     assert!(matches!(events(&lost)[..], [Event::Disconnected { .. }]));
     let asked = only(rig.wait(ms(250)));
@@ -182,7 +180,7 @@ fn metadata_before_the_final_of_words_that_were_heard_is_not_the_end() {
     let mut rig = Rig::open();
     rig.talk(2_000);
     rig.give_text(&interim_of((0.0, 1.5), &[("Almost", 0.5, 0.9)]));
-    rig.give(Input::Finish);
+    rig.finish();
     let outputs = rig.give_text(METADATA);
     assert_eq!(outputs[0], Output::Close { generation: 1 });
     assert!(
@@ -202,7 +200,7 @@ fn metadata_before_the_final_of_words_that_were_heard_is_not_the_end() {
 fn an_outage_at_the_end_does_not_hold_the_call_for_ever() {
     let mut rig = Rig::open();
     rig.talk(3_000);
-    rig.give(Input::Finish);
+    rig.finish();
     let ended = rig.now;
     rig.give_closed(None, "reset");
     loop {
@@ -228,7 +226,7 @@ fn an_outage_at_the_end_does_not_hold_the_call_for_ever() {
 #[test]
 fn audio_after_the_end_is_not_taken() {
     let mut rig = Rig::open();
-    rig.give(Input::Finish);
+    rig.finish();
     assert_eq!(rig.give_sound(60), []);
 }
 
@@ -238,7 +236,7 @@ fn a_deepgram_that_never_answers_close_stream_is_waited_for_until_the_backlog_is
     rig.give_sound(10_000);
     rig.give_opened();
     let ended = rig.now;
-    rig.give(Input::Finish);
+    rig.finish();
     // Its pings are answered all the while, but no message comes.
     loop {
         let due = rig.link.poll_timeout().expect("not yet finished");
@@ -258,7 +256,7 @@ fn a_deepgram_that_never_answers_close_stream_is_waited_for_until_the_backlog_is
 fn a_connection_lost_at_the_end_leaves_time_for_all_that_is_sent_again() {
     let mut rig = Rig::open();
     rig.talk(20_000);
-    rig.give(Input::Finish);
+    rig.finish();
     rig.give(Input::Pong { generation: 1 });
     rig.give_closed(None, "reset");
     let lost = rig.now;

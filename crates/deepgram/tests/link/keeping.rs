@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sidetone_audio::{Audio, Block};
-use sidetone_deepgram::listen::link::{Event, Input, Output};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Event, Output};
 use sidetone_deepgram::listen::message::KEEP_ALIVE;
 
 use crate::rig::{Rig, audio_len, config, events, final_of, ms, samples};
@@ -30,7 +31,7 @@ fn live_audio_is_sent_as_it_comes() {
         audio: Audio::Samples(audio.clone()),
     };
     assert_eq!(
-        rig.give(Input::Audio(block)),
+        rig.hear(block),
         [Output::SendAudio {
             generation: 1,
             audio
@@ -66,10 +67,10 @@ fn a_backlog_is_sent_at_the_replay_rate_until_it_has_caught_up() {
 #[test]
 fn no_message_is_longer_than_250_ms() {
     let mut rig = Rig::new(config(2));
-    rig.give(Input::Audio(Block {
+    rig.hear(Block {
         samples: 7_000,
         audio: Audio::Silence,
-    }));
+    });
     let outputs = rig.give_opened();
     let lengths: Vec<usize> = outputs
         .iter()

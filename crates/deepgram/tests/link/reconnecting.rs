@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sidetone_audio::{Audio, Block, ulaw};
-use sidetone_deepgram::listen::link::{Event, Input, Output, Recovered};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Event, Output, Recovered};
 use sidetone_deepgram::listen::message::Close;
 
 use crate::rig::{
@@ -195,6 +197,20 @@ fn a_connection_that_only_complains_is_no_new_beginning_for_the_back_off() {
 }
 
 #[test]
+fn a_connection_that_sends_binary_is_replaced() {
+    let mut rig = Rig::open();
+    rig.talk(2_000);
+    let outputs = rig.give(Input::Binary {
+        generation: 1,
+        audio: &Bytes::from_static(b"not JSON"),
+    });
+    assert_eq!(outputs[0], Output::Close { generation: 1 });
+    let (reason, _) = disconnected(&outputs);
+    assert_eq!(reason, "Deepgram sent a binary message");
+    wait_for_connect(&mut rig);
+}
+
+#[test]
 fn late_messages_of_an_old_connection_are_ignored() {
     let mut rig = Rig::open();
     rig.talk(2_000);
@@ -206,6 +222,10 @@ fn late_messages_of_an_old_connection_are_ignored() {
         Input::Text {
             generation: 1,
             text: &late,
+        },
+        Input::Binary {
+            generation: 1,
+            audio: &Bytes::from_static(b"late"),
         },
         Input::Pong { generation: 1 },
         Input::Closed {
@@ -398,10 +418,10 @@ fn a_pause_between_two_sounds_of_one_block_is_no_gap() {
     let mut rig = Rig::new(config(1));
     let stretches = [(LOUD, 100), (ulaw::SILENCE, 800), (LOUD, 300)];
     let codes = stretches.map(|(code, length_ms)| vec![code; samples(length_ms) as usize]);
-    rig.give(Input::Audio(Block {
+    rig.hear(Block {
         samples: samples(1_200) as u32,
         audio: Audio::Samples(codes.concat().into()),
-    }));
+    });
     // Each connection lives for one message of 250 ms, and only the first one tells anything.
     rig.give_opened();
     rig.give_text(&final_of((0.0, 0.15), &[("No", 0.0, 0.1)]));

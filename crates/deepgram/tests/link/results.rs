@@ -1,6 +1,7 @@
 //! What Deepgram says, as the call is told it.
 
-use sidetone_deepgram::listen::link::{Event, Input, Output};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Event, Output};
 use sidetone_deepgram::listen::message::ServerMessage;
 
 use crate::rig::{Rig, config, events, final_of, interim_of, messages, ms, results, samples};

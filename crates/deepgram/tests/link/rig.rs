@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sidetone_audio::{Audio, Block};
-use sidetone_deepgram::listen::link::{Config, Event, Input, ListenLink, Output};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Config, Event, ListenLink, Output};
 use sidetone_deepgram::listen::message::{
     Alternative, Channel, ChannelIndex, Results, ServerMessage, Word,
 };
@@ -68,9 +69,25 @@ impl Rig {
         rig
     }
 
-    /// Hands an input over and takes what comes of it.
     pub(crate) fn give(&mut self, input: Input<'_>) -> Vec<Output> {
-        self.link.handle(self.now, input);
+        self.take(|link, now| link.handle(now, input))
+    }
+
+    pub(crate) fn hear(&mut self, block: Block) -> Vec<Output> {
+        self.take(|link, now| link.hear(now, block))
+    }
+
+    pub(crate) fn finish(&mut self) -> Vec<Output> {
+        self.take(ListenLink::finish)
+    }
+
+    fn timeout(&mut self) -> Vec<Output> {
+        self.take(ListenLink::handle_timeout)
+    }
+
+    /// Does something to the link, and takes what comes of it.
+    fn take(&mut self, act: impl FnOnce(&mut ListenLink, Instant)) -> Vec<Output> {
+        act(&mut self.link, self.now);
         let outputs: Vec<Output> = std::iter::from_fn(|| self.link.poll_output()).collect();
         for output in &outputs {
             if let Output::Connect { generation } = output {
@@ -131,7 +148,7 @@ impl Rig {
             } else {
                 Audio::Silence
             };
-            outputs.extend(self.give(Input::Audio(Block { samples, audio })));
+            outputs.extend(self.hear(Block { samples, audio }));
             left -= u64::from(samples);
         }
         outputs
@@ -143,7 +160,7 @@ impl Rig {
         let mut outputs = Vec::new();
         while let Some(due) = self.link.poll_timeout().filter(|due| *due <= until) {
             self.now = due;
-            let came = self.give(Input::Timeout);
+            let came = self.timeout();
             outputs.extend(came.into_iter().map(|output| (due - self.start, output)));
         }
         self.now = until;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use sidetone_call::engine::LinkKey;
+use sidetone_deepgram::connection::Input;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -48,6 +49,36 @@ pub(super) enum LinkEvent {
         code: Option<u16>,
         reason: String,
     },
+}
+
+impl LinkEvent {
+    /// As the call is told of it.
+    pub(super) fn input(&self, generation: u32) -> Input<'_> {
+        match self {
+            Self::Opened { request_id } => Input::Opened {
+                generation,
+                request_id: request_id.as_deref(),
+            },
+            Self::Refused {
+                status,
+                words,
+                retry_after,
+            } => Input::Refused {
+                generation,
+                status: *status,
+                words,
+                retry_after: *retry_after,
+            },
+            Self::Text(text) => Input::Text { generation, text },
+            Self::Binary(audio) => Input::Binary { generation, audio },
+            Self::Pong => Input::Pong { generation },
+            Self::Closed { code, reason } => Input::Closed {
+                generation,
+                code: *code,
+                reason,
+            },
+        }
+    }
 }
 
 enum State {

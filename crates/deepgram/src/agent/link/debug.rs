@@ -1,60 +1,8 @@
-//! What may be logged of inputs, outputs and events: everything but what people said.
+//! What may be logged of outputs and events: everything but what people said.
 
 use std::fmt;
 
-use super::types::{Event, Injection, Input, Output};
-
-impl fmt::Debug for Input<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Opened {
-                generation,
-                request_id,
-            } => f
-                .debug_struct("Opened")
-                .field("generation", generation)
-                .field("request_id", request_id)
-                .finish(),
-            Self::Refused {
-                generation,
-                status,
-                words,
-                retry_after,
-            } => f
-                .debug_struct("Refused")
-                .field("generation", generation)
-                .field("status", status)
-                .field("words", words)
-                .field("retry_after", retry_after)
-                .finish(),
-            Self::Text { generation, text } => f
-                .debug_struct("Text")
-                .field("generation", generation)
-                .field("bytes", &text.len())
-                .finish(),
-            Self::Audio { generation, audio } => f
-                .debug_struct("Audio")
-                .field("generation", generation)
-                .field("bytes", &audio.len())
-                .finish(),
-            Self::Pong { generation } => f
-                .debug_struct("Pong")
-                .field("generation", generation)
-                .finish(),
-            Self::Closed {
-                generation,
-                code,
-                reason,
-            } => f
-                .debug_struct("Closed")
-                .field("generation", generation)
-                .field("code", code)
-                .field("reason", reason)
-                .finish(),
-            Self::Timeout => f.write_str("Timeout"),
-        }
-    }
-}
+use super::types::{Event, Injection, Output};
 
 impl fmt::Debug for Injection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,7 +42,7 @@ impl AgentLink {
         }
     }
 
-    pub(super) fn on_audio(&mut self, now: Instant, generation: u32, audio: Bytes) {
+    pub(super) fn on_audio(&mut self, now: Instant, generation: u32, audio: &Bytes) {
         if self.current_generation() != Some(generation) {
             return;
         }
@@ -53,7 +53,7 @@ impl AgentLink {
         if session.gate.lets_pass(now) && !audio.is_empty() {
             session.is_answering = true;
             self.has_spoken = true;
-            self.event(Event::Audio(audio));
+            self.event(Event::Audio(audio.clone()));
         }
     }
 

@@ -1,60 +1,8 @@
-//! What may be logged of inputs and events: everything but what people said.
+//! What may be logged of events: everything but what people said.
 
 use std::fmt;
 
-use super::types::{Event, Input, Transcript, Word};
-
-impl fmt::Debug for Input<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Audio(block) => f
-                .debug_struct("Audio")
-                .field("samples", &block.samples)
-                .finish(),
-            Self::Opened {
-                generation,
-                request_id,
-            } => f
-                .debug_struct("Opened")
-                .field("generation", generation)
-                .field("request_id", request_id)
-                .finish(),
-            Self::Refused {
-                generation,
-                status,
-                words,
-                retry_after,
-            } => f
-                .debug_struct("Refused")
-                .field("generation", generation)
-                .field("status", status)
-                .field("words", words)
-                .field("retry_after", retry_after)
-                .finish(),
-            Self::Text { generation, text } => f
-                .debug_struct("Text")
-                .field("generation", generation)
-                .field("bytes", &text.len())
-                .finish(),
-            Self::Pong { generation } => f
-                .debug_struct("Pong")
-                .field("generation", generation)
-                .finish(),
-            Self::Closed {
-                generation,
-                code,
-                reason,
-            } => f
-                .debug_struct("Closed")
-                .field("generation", generation)
-                .field("code", code)
-                .field("reason", reason)
-                .finish(),
-            Self::Finish => f.write_str("Finish"),
-            Self::Timeout => f.write_str("Timeout"),
-        }
-    }
-}
+use super::types::{Event, Transcript, Word};
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,7 +76,7 @@ impl ListenLink {
             return;
         }
         self.outputs.push_back(message(text.to_owned()));
-        self.finish();
+        self.end();
     }
 
     fn on_speech_started(&mut self, started: &SpeechStarted) {

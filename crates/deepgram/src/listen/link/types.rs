@@ -1,9 +1,8 @@
-//! What goes into the link and what comes out.
+//! What the link is told of its call, and what comes out.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use sidetone_audio::Block;
 
 /// What the link needs to know of its call.
 #[derive(Clone, Copy, Debug)]
@@ -18,56 +17,6 @@ pub struct Config {
     pub replay_rate: f64,
     /// Seed of the retry jitter.
     pub seed: u64,
-}
-
-/// What happened. A `generation` names the connection it happened to: what an old one still says
-/// is ignored.
-pub enum Input<'a> {
-    /// More audio of the call, in order. Ignored after `Finish`.
-    Audio(Block),
-    /// The connection asked for by [`Output::Connect`] is open.
-    Opened {
-        /// Which connection.
-        generation: u32,
-        /// Deepgram's `dg-request-id`.
-        request_id: Option<&'a str>,
-    },
-    /// Deepgram answered the handshake with something else than 101.
-    Refused {
-        /// Which connection.
-        generation: u32,
-        /// The HTTP status.
-        status: u16,
-        /// Deepgram's own words: `dg-error` header or body, as [`crate::error::words`] gives them.
-        words: &'a str,
-        /// `Retry-After`.
-        retry_after: Option<Duration>,
-    },
-    /// A text frame arrived.
-    Text {
-        /// Which connection.
-        generation: u32,
-        /// The whole message.
-        text: &'a str,
-    },
-    /// A pong arrived.
-    Pong {
-        /// Which connection.
-        generation: u32,
-    },
-    /// The connection is gone, or never came to be: reset, timed out, closed.
-    Closed {
-        /// Which connection.
-        generation: u32,
-        /// The WebSocket close code, when one came.
-        code: Option<u16>,
-        /// The close reason or the transport error, for people.
-        reason: &'a str,
-    },
-    /// The call ended: send what waits, ask for the last finals, wait for them.
-    Finish,
-    /// A deadline told by `poll_timeout` has come.
-    Timeout,
 }
 
 /// What is to be done.

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sidetone_audio::{Audio, Block};
-use sidetone_deepgram::agent::link::{
-    AgentLink, Config, Event, Injection, Input, Output, Said, Update,
-};
+use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Injection, Output, Said, Update};
 use sidetone_deepgram::agent::message::Role;
 use sidetone_deepgram::agent::settings::Settings;
+use sidetone_deepgram::connection::Input;
 
 use super::dice::Dice;
 use super::server::{Counters, End, Fate, Session, Step};
@@ -182,7 +181,7 @@ impl Line {
             let due = self.link.poll_timeout();
             if let Some(due) = due.filter(|due| next.is_none_or(|next| *due <= next)) {
                 self.now = due;
-                self.link.handle(due, Input::Timeout);
+                self.link.handle_timeout(due);
                 self.drain();
                 assert!(self.link.poll_timeout() > Some(due) || self.belief == Belief::Over);
                 continue;
@@ -347,9 +346,9 @@ impl Line {
                 let audio = Bytes::copy_from_slice(&answer.to_be_bytes());
                 self.link.handle(
                     self.now,
-                    Input::Audio {
+                    Input::Binary {
                         generation,
-                        audio: audio.clone(),
+                        audio: &audio,
                     },
                 );
                 self.drain();

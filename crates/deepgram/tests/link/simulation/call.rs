@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sidetone_audio::{SAMPLES_PER_MS, ulaw};
-use sidetone_deepgram::listen::link::{Event, Input, ListenLink, Output};
+use sidetone_deepgram::connection::Input;
+use sidetone_deepgram::listen::link::{Event, ListenLink, Output};
 use sidetone_deepgram::listen::message::{CLOSE_STREAM, ServerMessage};
 
 use super::conduct::Conduct;
@@ -144,7 +145,7 @@ impl Line {
             next += ms(60) + pauses.map(|(_, pause)| *pause).sum::<Duration>();
             self.run_until(next);
             self.given += u64::from(block.samples);
-            self.give(Input::Audio(block));
+            self.tell(|line| line.link.hear(line.now, block));
             assert!(source.held() <= most_held, "more is kept than the window");
         }
     }
@@ -156,7 +157,7 @@ impl Line {
         self.finish_by = Some(self.now);
         self.extend_finish();
         self.wait_until = self.finish_by.map(|by| by.min(last));
-        self.give(Input::Finish);
+        self.tell(|line| line.link.finish(line.now));
         while !self.finished {
             let finish_by = self.finish_by.expect("set above").min(last);
             self.step();
@@ -191,7 +192,7 @@ impl Line {
                 let doing = entry.remove();
                 self.act(doing);
             }
-            _ => self.give(Input::Timeout),
+            _ => self.tell(|line| line.link.handle_timeout(line.now)),
         }
     }
 
@@ -343,13 +344,20 @@ impl Line {
     }
 
     fn give(&mut self, input: Input<'_>) {
+        self.tell(|line| {
+            if let Input::Closed { generation, .. } | Input::Refused { generation, .. } = input
+                && generation == line.generation
+            {
+                line.belief = Belief::Gone;
+            }
+            line.link.handle(line.now, input);
+        });
+    }
+
+    /// Tells the link something, and does what comes of it.
+    fn tell(&mut self, something: impl FnOnce(&mut Self)) {
         let was_open = self.belief == Belief::Open;
-        if let Input::Closed { generation, .. } | Input::Refused { generation, .. } = input
-            && generation == self.generation
-        {
-            self.belief = Belief::Gone;
-        }
-        self.link.handle(self.now, input);
+        something(self);
         self.drain();
         if was_open != (self.belief == Belief::Open) {
             self.extend_finish();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sidetone_call::engine::LinkKey;
-use sidetone_deepgram::{agent, listen};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tracing::info;
@@ -40,25 +39,13 @@ impl CallTask {
         let LinkConnection {
             link, generation, ..
         } = self.links[index];
-        // Binary from the transcription may have been a final: only another connection can tell
-        // its words.
-        let is_over = match event {
-            LinkEvent::Refused { .. } | LinkEvent::Closed { .. } => true,
-            LinkEvent::Binary(_) => link != Link::Agent,
-            LinkEvent::Opened { .. } | LinkEvent::Text(_) | LinkEvent::Pong => false,
-        };
-        if is_over {
+        if matches!(event, LinkEvent::Refused { .. } | LinkEvent::Closed { .. }) {
             self.links.swap_remove(index);
         }
+        let input = event.input(generation);
         match link {
-            Link::Listen(key) => {
-                let input = for_listen(generation, event);
-                self.engine.handle_link(now.std(), now.wall, key, input);
-            }
-            Link::Agent => {
-                let input = for_agent(generation, event);
-                self.engine.handle_agent(now.std(), now.wall, input);
-            }
+            Link::Listen(key) => self.engine.handle_link(now.std(), now.wall, key, input),
+            Link::Agent => self.engine.handle_agent(now.std(), now.wall, input),
         }
     }
 
@@ -103,68 +90,5 @@ impl CallTask {
             let farewell = socket::close(socket, CloseCode::Normal, String::new());
             self.services.tasks.spawn(farewell);
         }
-    }
-}
-
-fn for_listen(generation: u32, event: &LinkEvent) -> listen::link::Input<'_> {
-    use listen::link::Input;
-    match event {
-        LinkEvent::Opened { request_id } => Input::Opened {
-            generation,
-            request_id: request_id.as_deref(),
-        },
-        LinkEvent::Refused {
-            status,
-            words,
-            retry_after,
-        } => Input::Refused {
-            generation,
-            status: *status,
-            words,
-            retry_after: *retry_after,
-        },
-        LinkEvent::Text(text) => Input::Text { generation, text },
-        LinkEvent::Binary(_) => Input::Closed {
-            generation,
-            code: None,
-            reason: "Deepgram sent a binary message",
-        },
-        LinkEvent::Pong => Input::Pong { generation },
-        LinkEvent::Closed { code, reason } => Input::Closed {
-            generation,
-            code: *code,
-            reason,
-        },
-    }
-}
-
-fn for_agent(generation: u32, event: &LinkEvent) -> agent::link::Input<'_> {
-    use agent::link::Input;
-    match event {
-        LinkEvent::Opened { request_id } => Input::Opened {
-            generation,
-            request_id: request_id.as_deref(),
-        },
-        LinkEvent::Refused {
-            status,
-            words,
-            retry_after,
-        } => Input::Refused {
-            generation,
-            status: *status,
-            words,
-            retry_after: *retry_after,
-        },
-        LinkEvent::Text(text) => Input::Text { generation, text },
-        LinkEvent::Binary(audio) => Input::Audio {
-            generation,
-            audio: audio.clone(),
-        },
-        LinkEvent::Pong => Input::Pong { generation },
-        LinkEvent::Closed { code, reason } => Input::Closed {
-            generation,
-            code: *code,
-            reason,
-        },
     }
 }
