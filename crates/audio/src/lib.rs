@@ -1,4 +1,4 @@
-//! Telephony audio: G.711 mu-law, track timelines, stereo interleaving, playout, WAV files.
+//! Telephony audio: G.711 mu-law, levels, track timelines, stereo interleaving, playout, WAV files.
 //!
 //! Everything here is a plain value: no runtime, no clock, no serialization. All audio is 8 kHz
 //! mu-law, one byte a sample; positions are sample counts.
@@ -28,6 +28,7 @@
 //! much of it was heard.
 
 mod interleaver;
+mod meter;
 pub mod playout;
 pub mod time;
 mod timeline;
@@ -35,6 +36,7 @@ pub mod ulaw;
 pub mod wav;
 
 pub use interleaver::{Audio, Block, Interleaver};
+pub use meter::Meter;
 pub use timeline::{Gap, GapReason, Placement, Timeline};
 
 /// Samples in a millisecond of telephone audio (8 kHz).

@@ -10,7 +10,8 @@ use sidetone_audio::{Gap, GapReason, Track};
 use sidetone_deepgram::connection::Input;
 
 use crate::event::{
-    AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EndReason, EventData, ProviderState, Status,
+    AudioGap, AudioGapReason, Call, CallProgress, Dtmf, EndReason, EventData, ProviderState,
+    Status, Watch,
 };
 
 mod clock;
@@ -21,12 +22,14 @@ mod lane;
 mod latency;
 mod leg;
 mod life;
+mod loudness;
 mod output;
 mod routing;
 mod setup;
 mod speaking;
 mod stream;
 mod talking;
+mod watching;
 
 use clock::{Clock, ms, to_ms};
 pub use conversing::Builtin;
@@ -36,6 +39,7 @@ use latency::Latencies;
 use leg::{Leg, LegLife};
 use life::Life;
 pub use life::outcome;
+use loudness::Loudness;
 pub use output::{FetchKey, FunctionKey, LinkKey, Next, Note, Output, ProviderText, Summary};
 use routing::Closing;
 pub use setup::{
@@ -49,7 +53,7 @@ use stream::Stream;
 ///
 /// A value: it owns no socket, no task and no clock. Its methods are of four kinds.
 ///
-/// - *Getters*: [`call`](Self::call), [`summary`](Self::summary).
+/// - *Getters*: [`call`](Self::call), [`summary`](Self::summary), [`watch`](Self::watch).
 /// - *`handle_*`* say what happened, and when. `now` never goes back; `wall` is the same moment by
 ///   the wall clock. Nothing is done yet when they return.
 /// - [`poll_output`](Self::poll_output) says what is to be done. After each `handle_*` it is
@@ -96,6 +100,9 @@ pub struct Engine {
     agent: Option<Agent>,
     /// What is between the caller and the agent, from the first bidirectional stream on.
     conversing: Option<Conversing>,
+    /// What readers ask to be shown beside the events.
+    watch: Watch,
+    loudness: Loudness,
     fetches_made: u32,
     /// What Twilio's callback said last.
     progress: Option<String>,
@@ -138,6 +145,8 @@ impl Engine {
             speaking: None,
             agent: setup.agent,
             conversing: None,
+            watch: Watch::default(),
+            loudness: Loudness::default(),
             fetches_made: 0,
             progress: None,
             refusals: Vec::new(),
@@ -239,13 +248,14 @@ impl Engine {
                 .push_back(Output::Note(Note::FirstAudio(track)));
         }
         let link = lane.link;
+        self.meter(track, payload);
         if track == Track::Inbound
             && let Some(conversing) = &mut self.conversing
         {
             conversing.hear(now, placement.at, payload);
         }
         let Some(link) = link else { return };
-        if lane.asks(payload) {
+        if self.lanes[track.index()].asks(payload) {
             self.outputs.push_back(Output::Note(Note::NoResult));
         }
         let index = self
@@ -375,6 +385,7 @@ impl Engine {
         self.conversing(now, |conversing, stage| {
             conversing.handle_timeout(now, stage);
         });
+        self.tell_level(now);
         for track in Track::ALL {
             if self.lanes[track.index()].has_gone_quiet(now) {
                 self.outputs.push_back(Output::Note(Note::NoAudio(track)));
@@ -404,6 +415,7 @@ impl Engine {
             .chain(lanes)
             .chain(speaking)
             .chain(conversing)
+            .chain(self.loudness.deadline())
             .chain(self.life.deadline())
             .min()
     }
@@ -482,6 +494,7 @@ impl Engine {
             && self.legs.is_empty()
         {
             self.life = Life::Ended;
+            self.stop_watching(now);
             self.outputs
                 .extend(self.metadata.take().map(Output::Message));
             self.call.status = Status::Ended;

@@ -14,6 +14,7 @@ mod agent;
 mod call;
 pub(crate) mod time;
 pub mod track;
+mod volatile;
 
 pub use agent::{
     AGENT_LOST, AgentAudioDone, AgentFunctionCalled, AgentInterrupted, AgentReady,
@@ -21,6 +22,7 @@ pub use agent::{
     TurnHeard,
 };
 pub use call::{AudioCounts, Call, EndReason, Provider, ProviderState, Status, TrackCounts};
+pub use volatile::{AgentPlayback, AudioLevel, VolatileData, Watch};
 
 /// A durable event.
 #[derive(Clone, Debug, PartialEq, Serialize)]

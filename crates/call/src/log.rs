@@ -1,8 +1,9 @@
-//! A call's event log: durable events in sequence, plus the newest interim of each track.
+//! A call's event log: durable events in sequence, plus what is volatile: the newest interim of each
+//! track, the newest of what is told of the playback and of the levels.
 //!
 //! A subscriber is a [`Cursor`], not a queue. Events are *appended* (they get their `seq`), then
-//! *stored* by the archive, and only then visible to cursors. Interims are never stored; they wait
-//! for the events before them, and a reader that is behind gets only the newest of each track.
+//! *stored* by the archive, and only then visible to cursors. What is volatile is never stored; it
+//! waits for the events before it, and a reader that is behind gets only the newest of each kind.
 //!
 //! While the archive is away events are shown before they are stored ([`EventLog::show_unstored`]).
 //!
@@ -14,12 +15,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::ser::SerializeStruct;
 use sidetone_audio::Track;
 use sidetone_twilio::CallSid;
 
-use crate::event::{Event, EventData, Transcript, time};
+use crate::event::{Event, EventData, VolatileData, Watch};
+
+mod volatile;
+
+pub use volatile::Volatile;
+use volatile::{Passed, Slots};
 
 /// How many stored events a log keeps in memory; a cursor further back is sent to the archive.
 pub const KEPT_EVENTS: usize = 1_024;
@@ -38,61 +42,17 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The newest interim of a track. Serializes like an event, with `after_seq` in place of `seq`.
-pub struct Interim {
-    /// Whose call.
-    pub call_sid: CallSid,
-    /// It counts only after this durable event.
-    pub after_seq: u64,
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub transcript: Transcript,
-    /// Its JSON, filled by whoever needs it first.
-    pub json: OnceLock<Box<str>>,
-}
-
-impl Interim {
-    /// The `"type"` of every interim, for filters.
-    pub const TYPE_NAME: &'static str = "transcript.interim";
-}
-
-impl Serialize for Interim {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct At<'a>(#[serde(with = "time")] &'a Timestamp);
-
-        let mut interim = serializer.serialize_struct("Interim", 5)?;
-        interim.serialize_field("after_seq", &self.after_seq)?;
-        interim.serialize_field("call_sid", &self.call_sid)?;
-        interim.serialize_field("at", &At(&self.at))?;
-        interim.serialize_field("type", Self::TYPE_NAME)?;
-        interim.serialize_field("data", &self.transcript)?;
-        interim.end()
-    }
-}
-
-impl fmt::Debug for Interim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interim")
-            .field("call_sid", &self.call_sid)
-            .field("after_seq", &self.after_seq)
-            .field("transcript", &self.transcript)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A place in one log.
 ///
-/// The default is before the first event. A cursor that is to begin elsewhere gets its `seq` set:
-/// it then reads on after that event.
+/// The default is before the first event, and does not read what is only for those who ask. A cursor
+/// that is to begin elsewhere gets its `seq` set: it then reads on after that event.
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     /// The last durable event that was read.
     pub seq: u64,
-    /// How many of each track's interims are behind it; `None` before the first read, since what
-    /// was spoken before a reader came is not something it missed.
-    interims_passed: [Option<u64>; 2],
+    /// What is asked for.
+    pub watch: Watch,
+    passed: Passed,
 }
 
 /// What a cursor reads next.
@@ -100,8 +60,8 @@ pub struct Cursor {
 pub enum Item {
     /// A durable event.
     Event(Arc<Entry>),
-    /// An interim.
-    Interim(Arc<Interim>),
+    /// Something that is shown and not kept.
+    Volatile(Arc<Volatile>),
 }
 
 /// What reading gave.
@@ -136,15 +96,7 @@ pub struct EventLog {
     stored: u64,
     /// At least `stored`.
     visible: u64,
-    interims: [Slot; 2],
-}
-
-/// The interims of a track.
-#[derive(Debug, Default)]
-struct Slot {
-    /// How many there were, the newest included.
-    count: u64,
-    newest: Option<Arc<Interim>>,
+    slots: Slots,
 }
 
 impl EventLog {
@@ -157,19 +109,14 @@ impl EventLog {
             appended: last_seq,
             stored: last_seq,
             visible: last_seq,
-            interims: [const {
-                Slot {
-                    count: 0,
-                    newest: None,
-                }
-            }; 2],
+            slots: Slots::EMPTY,
         }
     }
 
     /// Gives the event its `seq`. It is not visible yet: hand the entry to the archive.
     ///
-    /// A call inside the event is told its `last_seq`. A final empties its track's interim, the
-    /// end of the call those of both.
+    /// A call inside the event is told its `last_seq`. A final withdraws its track's interim, the
+    /// end of the call all that is volatile.
     pub fn append(&mut self, at: Timestamp, mut data: EventData) -> Arc<Entry> {
         self.appended += 1;
         match &mut data {
@@ -178,10 +125,10 @@ impl EventLog {
             }
             EventData::CallEnded(call) => {
                 call.last_seq = self.appended;
-                self.interims.iter_mut().for_each(|slot| slot.newest = None);
+                self.slots.withdraw_all();
             }
             EventData::TranscriptFinal(transcript) => {
-                self.interims[transcript.track.index()].newest = None;
+                self.slots.withdraw_interim(transcript.track);
             }
             EventData::CallRinging(_)
             | EventData::CallAnswered(_)
@@ -245,23 +192,25 @@ impl EventLog {
         matches!(last, Some(EventData::CallEnded(_)))
     }
 
-    /// Sets or empties a track's interim. It becomes visible after the events appended so far.
-    pub fn interim(&mut self, at: Timestamp, track: Track, transcript: Option<Transcript>) {
-        let slot = &mut self.interims[track.index()];
-        slot.count += u64::from(transcript.is_some());
-        slot.newest = transcript.map(|transcript| {
-            Arc::new(Interim {
-                call_sid: self.call_sid.clone(),
-                after_seq: self.appended,
-                at,
-                transcript,
-                json: OnceLock::new(),
-            })
+    /// Shows this in place of the last one of its kind. It becomes visible after the events appended
+    /// so far.
+    pub fn show(&mut self, at: Timestamp, data: VolatileData) {
+        self.slots.show(Volatile {
+            after_seq: self.appended,
+            call_sid: self.call_sid.clone(),
+            at,
+            data,
+            json: OnceLock::new(),
         });
     }
 
-    /// Reads on: the events first, then the interims that count after them; at most `max` items,
-    /// at least one.
+    /// What was shown as a track's interim holds no longer.
+    pub fn withdraw_interim(&mut self, track: Track) {
+        self.slots.withdraw_interim(track);
+    }
+
+    /// Reads on: the events, and what is volatile in its place among them; at most `max` items, at
+    /// least one.
     pub fn read(&self, cursor: &mut Cursor, max: usize) -> Read {
         let first = self.first();
         if cursor.seq + 1 < first {
@@ -270,23 +219,16 @@ impl EventLog {
         let max = max.max(1);
         let mut items = self.events_after(cursor.seq, max);
         let seq = cursor.seq + items.len() as u64;
-
-        let mut skipped = 0;
-        let mut interims_passed = cursor.interims_passed;
-        for (slot, passed) in self.interims.iter().zip(&mut interims_passed) {
-            let gone = slot.gone();
-            let before = passed.unwrap_or(gone);
-            skipped += gone.saturating_sub(before);
-            *passed = Some(before.max(gone));
-            if before < slot.count
-                && items.len() < max
-                && let Some(interim) = slot.visible_at(seq, self.visible)
-            {
-                items.push(Item::Interim(Arc::clone(interim)));
-                *passed = Some(slot.count);
-            }
-        }
-
+        let mut passed = cursor.passed.clone();
+        let watch = cursor.watch;
+        // One that is beyond the end waits.
+        let skipped = if cursor.seq > self.visible {
+            0
+        } else {
+            let after = cursor.seq;
+            self.slots
+                .read_into(&mut items, max, after, watch, &mut passed)
+        };
         if items.is_empty() {
             return if seq >= self.appended && self.has_ended() {
                 Read::Ended
@@ -294,10 +236,7 @@ impl EventLog {
                 Read::Waiting
             };
         }
-        *cursor = Cursor {
-            seq,
-            interims_passed,
-        };
+        *cursor = Cursor { seq, watch, passed };
         Read::Items { items, skipped }
     }
 
@@ -305,7 +244,8 @@ impl EventLog {
     pub fn end(&self) -> Cursor {
         Cursor {
             seq: self.visible,
-            interims_passed: self.interims.each_ref().map(|slot| Some(slot.count)),
+            watch: Watch::default(),
+            passed: self.slots.all_passed(),
         }
     }
 
@@ -333,21 +273,6 @@ impl EventLog {
             .cloned()
             .map(Item::Event)
             .collect()
-    }
-}
-
-impl Slot {
-    /// How many were replaced or emptied.
-    fn gone(&self) -> u64 {
-        self.count - u64::from(self.newest.is_some())
-    }
-
-    /// The newest, for a cursor that has just read event `seq`: only one that has read all that
-    /// is visible, and only when everything before the interim is.
-    fn visible_at(&self, seq: u64, visible: u64) -> Option<&Arc<Interim>> {
-        self.newest
-            .as_ref()
-            .filter(|interim| seq == visible && interim.after_seq <= visible)
     }
 }
 

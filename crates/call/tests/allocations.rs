@@ -15,6 +15,7 @@ use sidetone_audio::Track;
 use sidetone_call::engine::{
     Agent, Engine, Limits, LinkKey, Links, Listen, Output, Setup, StreamKey, StreamStart,
 };
+use sidetone_call::event::Watch;
 use sidetone_deepgram::agent::settings::Settings;
 use sidetone_deepgram::connection::Input;
 use sidetone_twilio::stream::Incoming;
@@ -31,6 +32,8 @@ struct Line {
     /// As the gateway does: one buffer for the payloads of all frames.
     audio: Vec<u8>,
     sent: u64,
+    /// Levels.
+    told: u64,
 }
 
 impl Line {
@@ -61,7 +64,7 @@ impl Line {
         (line, link, generation)
     }
 
-    /// One with an agent that is ready.
+    /// One with an agent that hears the caller speak.
     fn conversing() -> Self {
         let mut line = Self::new(&[Track::Inbound], |setup| {
             setup.agent = Some(Agent {
@@ -79,6 +82,8 @@ impl Line {
         for text in [
             r#"{"type":"Welcome","request_id":"request"}"#,
             r#"{"type":"SettingsApplied"}"#,
+            // All the while; of whom Deepgram knows nothing it would be taken for deaf.
+            r#"{"type":"UserStartedSpeaking"}"#,
         ] {
             line.converse(Input::Text { generation, text });
         }
@@ -126,6 +131,7 @@ impl Line {
             wall,
             audio: Vec::new(),
             sent: 0,
+            told: 0,
         }
     }
 
@@ -176,6 +182,7 @@ impl Line {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::SendAudio { .. } | Output::SendAgentAudio { .. } => self.sent += 1,
+                Output::Show(_) => self.told += 1,
                 Output::PingAgent { generation } => {
                     let pong = Input::Pong { generation };
                     self.engine.handle_agent(self.now, self.wall, pong);
@@ -251,6 +258,34 @@ fn a_frame_for_an_agent_allocates_nothing_but_the_message_that_leaves_with_it() 
     assert!(
         allocations <= 2 * sent + 4,
         "{allocations} allocations for {MEASURED} frames and {sent} messages"
+    );
+}
+
+#[test]
+fn a_frame_whose_level_is_told_allocates_nothing_more() {
+    let mut line = Line::conversing();
+    let levels = Watch {
+        levels: true,
+        playback: false,
+    };
+    line.engine.handle_watch(line.now, levels);
+    let mut allocations = 0;
+    let (mut sent_before, mut told_before) = (0, 0);
+    for (number, [inbound, _]) in messages(WARM_UP + MEASURED).iter().enumerate() {
+        if number == WARM_UP {
+            (allocations, sent_before, told_before) = (0, line.sent, line.told);
+        }
+        allocations += measure(|| {
+            line.pass(FRAME);
+            line.take(inbound);
+        })
+        .count_total;
+    }
+    let (sent, told) = (line.sent - sent_before, line.told - told_before);
+    assert!(told >= 70, "{told} levels in ten seconds");
+    assert!(
+        allocations <= 2 * sent + 4,
+        "{allocations} allocations for {MEASURED} frames, {sent} messages and {told} levels"
     );
 }
 

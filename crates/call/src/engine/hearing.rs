@@ -10,7 +10,7 @@ use super::leg::LegLife;
 use super::{Engine, Note, Output};
 use crate::event::{
     AudioGap, AudioGapReason, EventData, ProviderDisconnected, ProviderReconnected, ProviderState,
-    Service, SpeechMark, Transcript, Warning,
+    Service, SpeechMark, Transcript, VolatileData, Warning,
 };
 
 /// Refusals that are told apart; the reasons of more than these are not told.
@@ -162,20 +162,15 @@ impl Engine {
             self.legs[index].forget();
             self.tell_final(transcript);
         } else {
-            let track = transcript.track;
-            let transcript = Some(Box::new(transcript));
-            self.outputs
-                .push_back(Output::Interim { track, transcript });
+            let interim = VolatileData::TranscriptInterim(Box::new(transcript));
+            self.outputs.push_back(Output::Show(interim));
         }
     }
 
     /// What was shown of a channel is heard no longer.
     fn withdraw_interim(&mut self, index: usize, channel: usize) {
         if let Some(track) = self.legs[index].track(channel) {
-            self.outputs.push_back(Output::Interim {
-                track,
-                transcript: None,
-            });
+            self.outputs.push_back(Output::WithdrawInterim(track));
         }
     }
 

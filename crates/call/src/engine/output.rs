@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sidetone_audio::Track;
 
 use super::StreamKey;
-use crate::event::{EventData, Transcript};
+use crate::event::{EventData, VolatileData};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -142,13 +142,10 @@ pub enum Output {
     /// Write a durable event. [`Engine::call`](super::Engine::call) is the call as of this event,
     /// as long as it is asked before the next `handle_*`.
     Event(EventData),
-    /// Show an interim: of this track, the newest counts; `None` empties it.
-    Interim {
-        /// Whose.
-        track: Track,
-        /// What.
-        transcript: Option<Box<Transcript>>,
-    },
+    /// Show this: of its kind, the newest counts.
+    Show(VolatileData),
+    /// What was shown as this track's interim holds no longer.
+    WithdrawInterim(Track),
     /// A text message of Deepgram for `/client`, times in call time after the first connection.
     Message(ProviderText),
     /// A fact for the log and the metrics.
@@ -231,7 +228,8 @@ pub enum Note {
 /// since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Words of all finals.
+    /// Words of all finals and of what was heard of an agent; of the caller's turns, too, where no
+    /// finals tell them.
     pub words: u64,
     /// Audio that reached Sidetone and not Deepgram (0 is the promise).
     pub lost_ms: u64,

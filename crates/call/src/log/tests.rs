@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{CallProgress, SpeechMark};
+use crate::event::{AgentPlayback, AudioLevel, CallProgress, SpeechMark, Transcript};
 
 fn call_sid() -> CallSid {
     "CA0123456789abcdef0123456789abcdef".parse().unwrap()
@@ -32,6 +32,21 @@ fn final_of(track: Track, text: &str) -> EventData {
     EventData::TranscriptFinal(Box::new(transcript(track, text)))
 }
 
+fn interim(transcript: Transcript) -> VolatileData {
+    VolatileData::TranscriptInterim(Box::new(transcript))
+}
+
+/// A reader who asks for all there is.
+fn watching() -> Cursor {
+    Cursor {
+        watch: Watch {
+            playback: true,
+            levels: true,
+        },
+        ..Cursor::default()
+    }
+}
+
 fn ended() -> EventData {
     EventData::CallEnded(Box::new(crate::tests::call()))
 }
@@ -54,12 +69,31 @@ impl Log {
         seq
     }
 
-    fn interim(&mut self, track: Track, text: &str) {
-        self.0
-            .interim(Timestamp::UNIX_EPOCH, track, Some(transcript(track, text)));
+    fn show(&mut self, data: VolatileData) {
+        self.0.show(Timestamp::UNIX_EPOCH, data);
     }
 
-    /// What a read gives, in short: `1` for an event, `~text` for an interim, `-n` for skips.
+    fn interim(&mut self, track: Track, text: &str) {
+        self.show(interim(transcript(track, text)));
+    }
+
+    fn playback(&mut self, heard_text: &str) {
+        self.show(VolatileData::AgentPlayback(AgentPlayback {
+            turn: 2,
+            heard_ms: 400,
+            heard_text: heard_text.into(),
+        }));
+    }
+
+    fn level(&mut self, inbound: f32) {
+        self.show(VolatileData::AudioLevel(AudioLevel {
+            inbound,
+            outbound: -127.0,
+        }));
+    }
+
+    /// What a read gives, in short: `1` for an event, `~text` for what is volatile, `-n` for
+    /// skipped interims.
     fn read(&self, cursor: &mut Cursor) -> String {
         match self.0.read(cursor, 100) {
             Read::Items { items, skipped } => {
@@ -67,7 +101,11 @@ impl Log {
                     .iter()
                     .map(|item| match item {
                         Item::Event(entry) => entry.event.seq.to_string(),
-                        Item::Interim(interim) => format!("~{}", interim.transcript.text),
+                        Item::Volatile(volatile) => match &volatile.data {
+                            VolatileData::TranscriptInterim(it) => format!("~{}", it.text),
+                            VolatileData::AgentPlayback(it) => format!("~{}", it.heard_text),
+                            VolatileData::AudioLevel(it) => format!("~{}", it.inbound),
+                        },
                     })
                     .collect();
                 if skipped > 0 {
@@ -162,7 +200,7 @@ fn an_emptied_interim_is_not_shown_but_counted() {
     let mut log = Log::new();
     let mut cursor = log.0.end();
     log.interim(Track::Inbound, "hm");
-    log.0.interim(Timestamp::UNIX_EPOCH, Track::Inbound, None);
+    log.0.withdraw_interim(Track::Inbound);
     assert_eq!(log.read(&mut cursor), "waiting");
     log.interim(Track::Inbound, "hello");
     assert_eq!(log.read(&mut cursor), "~hello -1");
@@ -175,6 +213,63 @@ fn what_was_spoken_before_a_reader_came_is_not_skipped() {
     log.interim(Track::Inbound, "a b");
     assert_eq!(log.read(&mut Cursor::default()), "~a b");
     assert_eq!(log.read(&mut log.0.end()), "waiting");
+}
+
+#[test]
+fn only_who_asks_for_the_playback_or_the_levels_gets_them() {
+    let mut log = Log::new();
+    log.playback("Good");
+    log.level(-31.5);
+    assert_eq!(log.read(&mut Cursor::default()), "waiting");
+    assert_eq!(log.read(&mut log.0.end()), "waiting");
+    assert_eq!(log.read(&mut watching()), "~Good ~-31.5");
+    let mut cursor = watching();
+    cursor.watch.levels = false;
+    assert_eq!(log.read(&mut cursor), "~Good");
+    assert_eq!(log.read(&mut cursor), "waiting");
+}
+
+#[test]
+fn a_slow_reader_gets_the_newest_level_and_playback_and_has_skipped_no_interim() {
+    let mut log = Log::new();
+    let mut cursor = watching();
+    log.write(speech(1));
+    log.level(-31.5);
+    assert_eq!(log.read(&mut cursor), "1 ~-31.5");
+    log.playback("Good");
+    log.level(-40.5);
+    log.playback("Good morning");
+    log.level(-50.5);
+    assert_eq!(log.read(&mut cursor), "~Good morning ~-50.5");
+    assert_eq!(log.read(&mut cursor), "waiting");
+}
+
+#[test]
+fn what_is_volatile_stands_in_its_place_among_the_events() {
+    let mut log = Log::new();
+    let mut cursor = watching();
+    log.append(speech(1));
+    log.playback("Good morning");
+    log.append(speech(2));
+    log.level(-31.5);
+    log.append(speech(3));
+    assert_eq!(log.read(&mut cursor), "waiting", "nothing is stored");
+    log.0.stored(3);
+    assert_eq!(log.read(&mut cursor), "1 ~Good morning 2 ~-31.5 3");
+    let mut late = watching();
+    late.seq = 2;
+    assert_eq!(log.read(&mut late), "~-31.5 3", "what is over is over");
+}
+
+#[test]
+fn nothing_volatile_outlives_the_call() {
+    let mut log = Log::new();
+    log.playback("Good");
+    log.level(-31.5);
+    log.write(ended());
+    let mut cursor = watching();
+    assert_eq!(log.read(&mut cursor), "1");
+    assert_eq!(log.read(&mut cursor), "ended");
 }
 
 #[test]
@@ -205,7 +300,7 @@ fn a_cursor_beyond_the_end_waits() {
     assert_eq!(log.read(&mut cursor), "waiting");
     log.write(speech(2));
     log.write(speech(3));
-    assert_eq!(log.read(&mut cursor), "3 ~hm");
+    assert_eq!(log.read(&mut cursor), "~hm 3");
 }
 
 #[test]
@@ -255,15 +350,21 @@ fn a_reopened_log_goes_on_counting() {
 
 #[test]
 fn an_interim_looks_like_an_event_without_seq() {
-    let interim = Interim {
-        call_sid: call_sid(),
-        after_seq: 16,
-        at: "2026-11-21T09:00:01.5Z".parse().unwrap(),
-        transcript: transcript(Track::Outbound, "hel"),
-        json: OnceLock::new(),
+    let mut log = EventLog::new(call_sid(), 16);
+    let at = "2026-11-21T09:00:01.5Z".parse().unwrap();
+    log.show(at, interim(transcript(Track::Outbound, "hel")));
+    let mut cursor = Cursor {
+        seq: 16,
+        ..Cursor::default()
+    };
+    let Read::Items { items, .. } = log.read(&mut cursor, 1) else {
+        panic!()
+    };
+    let Item::Volatile(interim) = &items[0] else {
+        panic!()
     };
     assert_eq!(
-        serde_json::to_string(&interim).unwrap(),
+        serde_json::to_string(&**interim).unwrap(),
         concat!(
             r#"{"after_seq":16,"call_sid":"CA0123456789abcdef0123456789abcdef","#,
             r#""at":"2026-11-21T09:00:01.500Z","type":"transcript.interim","#,
@@ -281,6 +382,7 @@ fn rendered_json_does_not_reach_debug() {
         .append(Timestamp::UNIX_EPOCH, final_of(Track::Inbound, "secret"));
     entry.json.set(r#"{"text":"secret"}"#.into()).unwrap();
     log.interim(Track::Inbound, "secret");
+    log.playback("secret");
     assert!(!format!("{:?}", log.0).contains("secret"));
 }
 
@@ -342,10 +444,13 @@ impl Reader {
                         self.settled[last.track.index()] = last.start_ms;
                     }
                 }
-                Item::Interim(interim) => {
-                    assert!(interim.after_seq <= self.seq);
-                    let number = interim.transcript.start_ms;
-                    let settled = &mut self.settled[interim.transcript.track.index()];
+                Item::Volatile(volatile) => {
+                    assert!(volatile.after_seq <= self.seq);
+                    let VolatileData::TranscriptInterim(transcript) = &volatile.data else {
+                        panic!("not asked for: {volatile:?}")
+                    };
+                    let number = transcript.start_ms;
+                    let settled = &mut self.settled[transcript.track.index()];
                     assert!(number > *settled, "older than what was read");
                     *settled = number;
                     self.seen += 1;
@@ -389,10 +494,10 @@ proptest! {
                 }
                 Op::Interim(track) => {
                     interims[track.index()] += 1;
-                    let interim = numbered(track, interims[track.index()]);
-                    log.interim(Timestamp::UNIX_EPOCH, track, Some(interim));
+                    let data = interim(numbered(track, interims[track.index()]));
+                    log.show(Timestamp::UNIX_EPOCH, data);
                 }
-                Op::Empty(track) => log.interim(Timestamp::UNIX_EPOCH, track, None),
+                Op::Empty(track) => log.withdraw_interim(track),
                 Op::Store(count) => log.stored(log.last_seq() + count),
                 Op::Read(reader, max) => {
                     readers[reader].read(&log, max, &appended);
@@ -403,7 +508,8 @@ proptest! {
         appended.push(speech(0));
         for track in Track::ALL {
             interims[track.index()] += 1;
-            log.interim(Timestamp::UNIX_EPOCH, track, Some(numbered(track, interims[track.index()])));
+            let data = interim(numbered(track, interims[track.index()]));
+            log.show(Timestamp::UNIX_EPOCH, data);
         }
         log.stored(appended.len() as u64);
         for reader in &mut readers {

@@ -293,6 +293,11 @@ pub(crate) fn with_agent(setup: &mut Setup) {
     });
 }
 
+/// An agent that waits for the caller to speak.
+pub(crate) fn without_greeting() -> Settings {
+    Settings::from_agent(json!({ "greeting": "" })).unwrap()
+}
+
 /// A call with an agent that is live and has said nothing yet.
 pub(crate) fn agent_call() -> (Line, StreamKey) {
     agent_call_with(|_| {})

@@ -261,7 +261,11 @@ fn a_session_that_is_made_anew_knows_what_was_heard_and_does_not_greet_again() {
     let agent = &settings[1]["agent"];
     let messages = agent["context"]["messages"].as_array().unwrap();
     let contents: Vec<_> = messages.iter().map(|it| it["content"].as_str()).collect();
-    assert_eq!(contents, [Some("One two"), Some("Stop!")]);
+    assert_eq!(contents, [Some("One two")]);
+    let [unanswered] = line.agent.sent_of("InjectUserMessage")[..] else {
+        panic!("{:?}", line.agent.sent);
+    };
+    assert_eq!(unanswered["content"], "Stop!");
     assert!(agent.get("greeting").is_none_or(|greeting| greeting == ""));
     let EventData::ProviderDisconnected(lost) = &line.events[line.events.len() - 3] else {
         panic!("{:?}", line.event_names());
@@ -372,6 +376,59 @@ fn a_call_may_be_heard_beside_its_agent_and_shows_the_worse_of_the_two() {
     assert_eq!(line.call().provider.state, ProviderState::Connected);
     line.end(stream, StreamEnd::Stop);
     line.run_to_end();
+}
+
+#[test]
+fn the_words_of_a_conversation_are_the_callers_and_what_was_heard_of_the_agents() {
+    let (mut line, _) = agent_call();
+    line.agent_turn("Hello!", 400);
+    line.run(ms(500));
+    line.caller_speaks();
+    line.caller_said("What time is it?");
+    line.agent_turn("It is noon", 3_000);
+    line.run(ms(1_500));
+    assert_eq!(line.summary().words, 5, "a turn counts once it is settled");
+    line.caller_speaks();
+    line.run(ms(500));
+    let heard = line.agent_turns().last().unwrap().heard.as_ref().unwrap();
+    assert_eq!(heard.heard_text, "It is");
+    assert_eq!(line.summary().words, 7);
+}
+
+#[test]
+fn what_a_transcribed_caller_says_to_an_agent_counts_once() {
+    let mut line = Line::with(|setup| {
+        let listen = setup.listen.take();
+        with_agent(setup);
+        setup.listen = listen;
+    });
+    let stream = line.bidirectional();
+    line.run(ms(100));
+    line.play(stream, &[(Track::Inbound, "abc.")]);
+    line.results(true);
+    line.caller_said("a b c");
+    line.agent_turn("Hello there!", 400);
+    line.run(ms(500));
+    assert_eq!(line.summary().words, 5);
+}
+
+#[test]
+fn a_caller_of_whom_deepgram_takes_no_notice_is_heard_again_and_an_echo_is_no_caller() {
+    let (mut line, stream) = agent_call();
+    line.agent_turn("A long story.", 14_000);
+    line.play(stream, &[(Track::Inbound, &"a".repeat(135))]);
+    assert!(!line.event_names().contains(&"provider.disconnected"));
+    line.run(secs(2));
+    line.play(stream, &[(Track::Inbound, &"a".repeat(200))]);
+    line.run(secs(1));
+    assert_eq!(line.agent.connections, 2);
+    let back = line.events.iter().find_map(|event| match event {
+        EventData::ProviderReconnected(back) => Some(back),
+        _ => None,
+    });
+    let replayed_ms = back.unwrap().replayed_ms;
+    assert!(replayed_ms > 9_000, "{replayed_ms} ms");
+    assert_eq!(line.call().provider.replayed_ms, replayed_ms);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use sidetone_call::engine::{Agent, Next, NotSaid, StreamEnd, StreamKey};
 use sidetone_call::event::{EndReason, FunctionEnd, ProviderState};
 use sidetone_deepgram::agent::message::Role;
 
-use crate::agent::{agent_call, agent_call_with, with_agent};
+use crate::agent::{agent_call, agent_call_with, with_agent, without_greeting};
 use crate::line::{Line, ms, secs};
 
 #[track_caller]
@@ -270,7 +270,10 @@ fn nothing_can_be_asked_of_an_agent_that_is_lost() {
 
 #[test]
 fn an_agent_that_comes_back_in_time_is_not_lost() {
-    let (mut line, _) = agent_call_with(|agent| agent.fallback_transfers = true);
+    let (mut line, _) = agent_call_with(|agent| {
+        agent.settings = without_greeting();
+        agent.fallback_transfers = true;
+    });
     line.cut_agent();
     line.run(secs(30));
     assert_eq!(line.closed, []);

@@ -6,7 +6,7 @@ use sidetone_call::event::EventData;
 use sidetone_deepgram::agent::link::Update;
 use sidetone_deepgram::agent::message::Role;
 
-use crate::agent::{agent_call, agent_call_with};
+use crate::agent::{agent_call, agent_call_with, without_greeting};
 use crate::line::{Line, ms, secs};
 
 fn speech(id: &str, text: &str) -> Speech {
@@ -64,7 +64,7 @@ fn a_text_to_be_spoken_is_said_by_the_agent() {
 
 #[test]
 fn a_text_that_the_agent_refuses_or_forgets_has_failed() {
-    let (mut line, _) = agent_call();
+    let (mut line, _) = agent_call_with(|agent| agent.settings = without_greeting());
     line.speak(speech("a", "Hello.")).unwrap();
     line.agent_says(&json!({ "type": "InjectionRefused", "message": "The user is speaking." }));
     assert_eq!(

@@ -1,21 +1,23 @@
 //! A call on a virtual line: Twilio on one side, Deepgram on the other, the engine between, and
 //! time that is only ever moved.
 
+mod deepgram;
+mod outcome;
+mod twilio;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sidetone_audio::Track;
-use sidetone_call::Call;
 use sidetone_call::engine::{
-    Engine, FetchKey, Fetched, Limits, LinkKey, Links, Listen, NotSaid, Note, Output, Setup,
-    Speech, StreamEnd, StreamKey, StreamStart,
+    Engine, FetchKey, Limits, LinkKey, Links, Listen, Note, Output, Setup, StreamKey,
 };
-use sidetone_call::event::{EndReason, EventData, Transcript};
+use sidetone_call::event::{EventData, Transcript, VolatileData};
 use sidetone_deepgram::connection::Input;
 
 use crate::agent::AgentPeer;
-use crate::deepgram::{Connection, SILENCE};
+use crate::deepgram::Connection;
 
 const BOTH: [Track; 2] = Track::ALL;
 
@@ -53,6 +55,8 @@ pub(crate) struct Line {
     /// By event: when it happened, in ms from the start of the test.
     pub(crate) times_ms: Vec<u64>,
     pub(crate) interims: Vec<(Track, Option<Transcript>)>,
+    /// What only those get who ask for it, with when it was shown, in ms from the start of the test.
+    pub(crate) shown: Vec<(u64, VolatileData)>,
     pub(crate) messages: Vec<String>,
     pub(crate) notes: Vec<Note>,
     pub(crate) pings: Vec<StreamKey>,
@@ -113,6 +117,7 @@ impl Line {
             events: Vec::new(),
             times_ms: Vec::new(),
             interims: Vec::new(),
+            shown: Vec::new(),
             messages: Vec::new(),
             notes: Vec::new(),
             pings: Vec::new(),
@@ -143,200 +148,6 @@ impl Line {
         line.engine = Engine::new(setup, line.now, line.wall);
         line
     }
-
-    // Twilio.
-
-    pub(crate) fn stream(&mut self, tracks: &[Track]) -> StreamKey {
-        self.stream_with(tracks, |_| {})
-    }
-
-    pub(crate) fn stream_with(
-        &mut self,
-        tracks: &[Track],
-        change: impl FnOnce(&mut StreamStart),
-    ) -> StreamKey {
-        let number = self.timestamps.len();
-        let mut start = StreamStart {
-            stream_sid: format!("MZ{number:032x}").parse().unwrap(),
-            account_sid: "AC0123456789abcdef0123456789abcdef".parse().unwrap(),
-            tracks: tracks.to_vec(),
-            bidirectional: false,
-            from: Some("+15551230001".into()),
-            to: Some("+15551230002".into()),
-            direction: Some("inbound".into()),
-            parameters: BTreeMap::new(),
-        };
-        change(&mut start);
-        let key = self.engine.handle_stream(self.now, self.wall, start);
-        // Twilio's first timestamp is not 0.
-        self.timestamps.insert(key, 102);
-        self.drain();
-        key
-    }
-
-    /// Plays tracks in real time: a letter is 100 ms of that word, `.` is 100 ms of silence, a
-    /// blank 100 ms in which no frame comes.
-    pub(crate) fn play(&mut self, stream: StreamKey, tracks: &[(Track, &str)]) {
-        self.play_all(&[(stream, tracks)]);
-    }
-
-    pub(crate) fn play_all(&mut self, streams: &[(StreamKey, &[(Track, &str)])]) {
-        let longest = |tracks: &[(Track, &str)]| tracks.iter().map(|(_, s)| s.len()).max().unwrap();
-        let steps = streams
-            .iter()
-            .map(|(_, tracks)| longest(tracks))
-            .max()
-            .unwrap();
-        for frame in 0..steps * 5 {
-            for (stream, tracks) in streams {
-                for (track, script) in *tracks {
-                    match script.as_bytes().get(frame / 5) {
-                        None | Some(b' ') => {}
-                        Some(b'.') => self.frame(*stream, *track, &[SILENCE; 160]),
-                        Some(&word) => self.frame(*stream, *track, &[word; 160]),
-                    }
-                }
-                *self.timestamps.get_mut(stream).unwrap() += 20;
-            }
-            self.run(ms(20));
-        }
-    }
-
-    /// A frame at the stream's current timestamp.
-    pub(crate) fn frame(&mut self, stream: StreamKey, track: Track, payload: &[u8]) {
-        let timestamp = self.timestamps[&stream];
-        self.engine
-            .handle_media(self.now, stream, track, timestamp, payload);
-        self.drain();
-    }
-
-    /// The stream's clock jumps, and no time passes.
-    pub(crate) fn jump(&mut self, stream: StreamKey, by: Duration) {
-        *self.timestamps.get_mut(&stream).unwrap() += u64::try_from(by.as_millis()).unwrap();
-    }
-
-    pub(crate) fn dtmf(&mut self, stream: StreamKey, digit: char) {
-        self.engine.handle_dtmf(self.now, stream, digit);
-        self.drain();
-    }
-
-    pub(crate) fn pong(&mut self, stream: StreamKey) {
-        self.engine.handle_sign_of_life(self.now, stream);
-        self.drain();
-    }
-
-    pub(crate) fn end(&mut self, stream: StreamKey, end: StreamEnd) {
-        self.engine
-            .handle_stream_end(self.now, self.wall, stream, end);
-        self.drain();
-    }
-
-    pub(crate) fn stopped(&mut self, stream: StreamKey) {
-        self.engine.handle_stream_stopped(self.now, stream);
-        self.drain();
-    }
-
-    pub(crate) fn status(&mut self, status: &str) {
-        self.engine
-            .handle_call_status(self.now, self.wall, status, None);
-        self.drain();
-    }
-
-    pub(crate) fn expect_end(&mut self, reason: Option<EndReason>) {
-        self.engine.handle_end_expected(reason);
-    }
-
-    pub(crate) fn order_end(&mut self, reason: EndReason) {
-        self.engine.handle_ordered_end(self.now, self.wall, reason);
-        self.drain();
-    }
-
-    pub(crate) fn speak(&mut self, speech: Speech) -> Result<(), NotSaid> {
-        let taken = self.engine.handle_speak(self.now, speech);
-        self.drain();
-        taken
-    }
-
-    pub(crate) fn silence(&mut self) {
-        self.engine.handle_silence(self.now);
-        self.drain();
-    }
-
-    /// Something comes of the newest request for speech.
-    pub(crate) fn fetched(&mut self, fetched: Fetched<'_>) {
-        let fetch = self.fetches.last().unwrap().0;
-        self.engine
-            .handle_fetched(self.now, self.wall, fetch, fetched);
-        self.drain();
-    }
-
-    /// Has something done to the engine, as the gateway does.
-    pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Engine, Instant, Timestamp) -> T) -> T {
-        let done = act(&mut self.engine, self.now, self.wall);
-        self.drain();
-        done
-    }
-
-    pub(crate) fn shut_down(&mut self) {
-        self.engine.handle_shutdown(self.now, self.wall);
-        self.drain();
-    }
-
-    // Deepgram.
-
-    /// Deepgram says what it has heard on every open connection.
-    pub(crate) fn results(&mut self, is_final: bool) {
-        for (link, generation) in self.open_connections() {
-            let connection = self.connections.get_mut(&(link, generation)).unwrap();
-            for text in connection.results(is_final) {
-                self.says(link, generation, &text);
-            }
-        }
-    }
-
-    /// Deepgram says this on its newest connection.
-    pub(crate) fn says_now(&mut self, text: &str) {
-        let (&(link, generation), _) = self.connections.last_key_value().unwrap();
-        self.says(link, generation, text);
-    }
-
-    /// Every connection to Deepgram breaks.
-    pub(crate) fn cut(&mut self) {
-        for (link, _) in self.open_connections() {
-            self.cut_link(link);
-        }
-    }
-
-    /// The connection of one link breaks.
-    pub(crate) fn cut_link(&mut self, cut: LinkKey) {
-        let open = self.open_connections();
-        let (link, generation) = open.into_iter().find(|(link, _)| *link == cut).unwrap();
-        let connection = self.connections.get_mut(&(link, generation)).unwrap();
-        connection.is_open = false;
-        let input = Input::Closed {
-            generation,
-            code: None,
-            reason: "connection reset",
-        };
-        self.engine.handle_link(self.now, self.wall, link, input);
-        self.drain();
-    }
-
-    fn open_connections(&self) -> Vec<(LinkKey, u32)> {
-        let open = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.is_open);
-        open.map(|(key, _)| *key).collect()
-    }
-
-    fn says(&mut self, link: LinkKey, generation: u32, text: &str) {
-        let input = Input::Text { generation, text };
-        self.engine.handle_link(self.now, self.wall, link, input);
-        self.drain();
-    }
-
-    // Time.
 
     /// Lets time pass, and what is due happen.
     pub(crate) fn run(&mut self, time: Duration) {
@@ -502,15 +313,18 @@ impl Line {
                 Output::PingStream(stream) => self.pings.push(stream),
                 Output::CloseStream { stream, code, .. } => self.closed.push((stream, code)),
                 Output::Event(data) => {
-                    let at = self.now - self.started;
-                    self.times_ms.push(u64::try_from(at.as_millis()).unwrap());
+                    self.times_ms.push(self.time_ms());
                     self.order.push(data.type_name());
                     self.events.push(data);
                 }
-                Output::Interim { track, transcript } => {
-                    self.interims
-                        .push((track, transcript.map(|transcript| *transcript)));
+                Output::Show(VolatileData::TranscriptInterim(transcript)) => {
+                    self.interims.push((transcript.track, Some(*transcript)));
                 }
+                Output::Show(data) => {
+                    self.order.push(data.type_name());
+                    self.shown.push((self.time_ms(), data));
+                }
+                Output::WithdrawInterim(track) => self.interims.push((track, None)),
                 Output::Message(text) => self.messages.push(text.0),
                 Output::Note(note) => self.notes.push(note),
                 Output::Ended => self.ended = true,
@@ -519,56 +333,9 @@ impl Line {
         }
     }
 
-    // What became of it.
-
-    pub(crate) fn call(&self) -> &Call {
-        self.engine.call()
-    }
-
-    pub(crate) fn summary(&self) -> sidetone_call::engine::Summary {
-        self.engine.summary()
-    }
-
-    /// The engine as a log would show it.
-    pub(crate) fn debug(&self) -> String {
-        format!("{:?}", self.engine)
-    }
-
-    /// The names of the events so far, in order.
-    pub(crate) fn event_names(&self) -> Vec<&'static str> {
-        self.events.iter().map(EventData::type_name).collect()
-    }
-
-    pub(crate) fn finals(&self) -> Vec<&Transcript> {
-        let finals = self.events.iter().filter_map(|data| match data {
-            EventData::TranscriptFinal(transcript) => Some(&**transcript),
-            _ => None,
-        });
-        finals.collect()
-    }
-
-    /// The final words of a track, each with where it begins: `a@100 b@400`.
-    #[track_caller]
-    pub(crate) fn check_words(&self, track: Track, expect: &str) {
-        let finals = self
-            .finals()
-            .into_iter()
-            .filter(|transcript| transcript.track == track);
-        let words = finals.flat_map(|transcript| &transcript.words);
-        let words: Vec<_> = words
-            .map(|word| format!("{}@{}", word.word, word.start_ms))
-            .collect();
-        assert_eq!(words.join(" "), expect);
-    }
-
-    #[track_caller]
-    pub(crate) fn check_ended(&self, reason: EndReason) {
-        assert!(self.ended, "still on: {:?}", self.engine);
-        let Some(EventData::CallEnded(call)) = self.events.last() else {
-            panic!("call.ended is not the last event: {:?}", self.event_names())
-        };
-        assert_eq!(call.end_reason, Some(reason));
-        assert_eq!(&**call, self.engine.call());
+    fn time_ms(&self) -> u64 {
+        let since = self.now - self.started;
+        u64::try_from(since.as_millis()).unwrap()
     }
 }
 

@@ -16,3 +16,4 @@ mod links;
 mod schedules;
 mod speaking;
 mod streams;
+mod watching;

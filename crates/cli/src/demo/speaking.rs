@@ -240,7 +240,7 @@ impl Events {
                 Read::Items { items, .. } => {
                     let events = items.into_iter().filter_map(|item| match item {
                         Item::Event(entry) => Some(entry.event.data.clone()),
-                        Item::Interim(_) => None,
+                        Item::Volatile(_) => None,
                     });
                     self.waiting.extend(events);
                 }

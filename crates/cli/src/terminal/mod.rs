@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidetone_call::archive::Archive as _;
-use sidetone_call::event::{EventData, Transcript};
+use sidetone_call::event::{EventData, Transcript, VolatileData};
 use sidetone_call::log::{Cursor, Item, Read};
 use sidetone_gateway::calls::{CallHandle, Calls};
 use sidetone_twilio::CallSid;
@@ -247,12 +247,16 @@ impl Reader {
                     None => return true,
                 },
             },
-            Item::Interim(_) if !self.interims => return true,
-            Item::Interim(interim) => Shown::Interim {
-                call_sid: interim.call_sid.clone(),
-                track: interim.transcript.track,
-                start_ms: spoken_at(&interim.transcript),
-                text: interim.transcript.text.clone(),
+            Item::Volatile(volatile) => match &volatile.data {
+                VolatileData::TranscriptInterim(transcript) if self.interims => Shown::Interim {
+                    call_sid: volatile.call_sid.clone(),
+                    track: transcript.track,
+                    start_ms: spoken_at(transcript),
+                    text: transcript.text.clone(),
+                },
+                VolatileData::TranscriptInterim(_)
+                | VolatileData::AgentPlayback(_)
+                | VolatileData::AudioLevel(_) => return true,
             },
         };
         self.lines.send(shown).await.is_ok()

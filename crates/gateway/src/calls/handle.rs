@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sidetone_audio::Track;
 use sidetone_call::engine::{Next, NotSaid, ProviderText, Speech};
-use sidetone_call::event::{Call, EndReason, EventData, Transcript, Warning};
+use sidetone_call::event::{Call, EndReason, EventData, VolatileData, Warning};
 use sidetone_call::log::{Cursor, Entry, EventLog, Read};
 use sidetone_deepgram::agent::link::Update;
 use sidetone_deepgram::agent::message::Role;
@@ -20,6 +20,7 @@ use super::control::Control;
 use super::lock;
 use super::messages::{MessageReader, Messages};
 use super::task::Inbox;
+use super::watchers::Watchers;
 use super::writer::Writer;
 use crate::http::Base;
 
@@ -86,6 +87,7 @@ pub struct CallHandle {
     record: Mutex<Record>,
     changed: watch::Sender<u64>,
     messages: Arc<Messages>,
+    watchers: Watchers,
     inbox: Mutex<Option<mpsc::Sender<Inbox>>>,
     control: Mutex<Control>,
     writer: Writer,
@@ -124,6 +126,7 @@ impl CallHandle {
             }),
             changed: watch::Sender::new(0),
             messages: Arc::default(),
+            watchers: Watchers::default(),
             inbox: Mutex::new(None),
             control: Mutex::default(),
             writer,
@@ -163,6 +166,11 @@ impl CallHandle {
     /// Deepgram's messages from now on.
     pub fn messages(&self) -> MessageReader {
         self.messages.reader()
+    }
+
+    /// Who asks for what is only for those who ask.
+    pub(super) fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
     /// Since the newest media message; `None` before the first.
@@ -268,7 +276,7 @@ impl CallHandle {
     pub(super) fn append(self: &Arc<Self>, at: Timestamp, data: EventData, call: &Call) {
         let mut record = lock(&self.record);
         if self.writer.is_full() && !is_of_the_call(&data) {
-            record.give_up(at, &data);
+            record.give_up(&data);
             return;
         }
         if record.lost > 0 {
@@ -310,10 +318,15 @@ impl CallHandle {
         }
     }
 
-    /// Sets or empties a track's interim.
-    pub(super) fn interim(&self, at: Timestamp, track: Track, transcript: Option<Transcript>) {
-        lock(&self.record).log.interim(at, track, transcript);
+    /// Shows this in place of the last one of its kind.
+    pub(super) fn show(&self, at: Timestamp, data: VolatileData) {
+        lock(&self.record).log.show(at, data);
         self.wake_readers();
+    }
+
+    /// What was shown as a track's interim holds no longer.
+    pub(super) fn withdraw_interim(&self, track: Track) {
+        lock(&self.record).log.withdraw_interim(track);
     }
 
     /// Passes on a message of Deepgram.
@@ -350,10 +363,10 @@ impl Record {
     }
 
     /// An event for which there is no room. It gets no `seq`: those that have one have no hole.
-    fn give_up(&mut self, at: Timestamp, data: &EventData) {
+    fn give_up(&mut self, data: &EventData) {
         self.lost += 1;
         if let EventData::TranscriptFinal(transcript) = data {
-            self.log.interim(at, transcript.track, None);
+            self.log.withdraw_interim(transcript.track);
         }
     }
 }

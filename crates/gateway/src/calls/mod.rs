@@ -12,6 +12,7 @@ mod intake;
 mod link;
 mod messages;
 mod pending;
+mod probe;
 mod registry;
 mod report;
 mod socket;
@@ -20,11 +21,13 @@ mod store;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+mod watchers;
 mod writer;
 
 pub use dialer::DialerError;
 pub use handle::{CallHandle, Command};
 pub use messages::{MessageRead, MessageReader};
+pub use probe::{NoAgent, visit_agent};
 pub use registry::{Admission, CallFacts, Calls};
 pub use store::Store;
 
@@ -34,6 +37,7 @@ pub(crate) use intake::{OWN_PARAMETERS, StreamAuthSecret};
 pub(crate) use socket::{StreamUpgrade, is_departure};
 pub(crate) use speaker::Speaker;
 pub(crate) use task::Services;
+pub(crate) use watchers::Watching;
 
 /// Locks state that is right at every moment, so that a panic elsewhere does not spread.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

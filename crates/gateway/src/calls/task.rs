@@ -263,6 +263,10 @@ impl CallTask {
         mut timer: Pin<&mut Sleep>,
         never: Instant,
     ) -> Poll<()> {
+        let watch = handle.watchers().poll(cx);
+        if watch != self.engine.watch() {
+            self.engine.handle_watch(Now::read().std(), watch);
+        }
         loop {
             self.drain(handle);
             if self.over {

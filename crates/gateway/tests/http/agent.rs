@@ -3,6 +3,7 @@
 
 mod functions;
 mod provider;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,13 +1,9 @@
 //! A call's events over the API: a page, Server-Sent Events, a WebSocket.
 
-use std::net::SocketAddr;
-
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::support::{CALL_SID, Deepgram, Phone, Running, config, within};
-use crate::wire::{Socket, get, request};
+use crate::support::{CALL_SID, Deepgram, Phone, Running, config};
+use crate::wire::{EventStream, Socket, get, request};
 
 fn events_of(query: &str) -> String {
     format!("/api/v1/calls/{CALL_SID}/events{query}")
@@ -35,75 +31,6 @@ fn seqs(events: &[Value]) -> Vec<u64> {
         .iter()
         .map(|event| event["seq"].as_u64().unwrap())
         .collect()
-}
-
-/// A reader of Server-Sent Events.
-struct EventStream {
-    socket: TcpStream,
-    unread: String,
-}
-
-impl EventStream {
-    async fn open(gateway: SocketAddr, target: &str, headers: &str) -> Self {
-        let mut socket = TcpStream::connect(gateway).await.unwrap();
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {gateway}\r\nAccept: text/event-stream\r\n{headers}\r\n"
-        );
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut stream = Self {
-            socket,
-            unread: String::new(),
-        };
-        let head = stream.until("\r\n\r\n").await.unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        assert!(head.contains("content-type: text/event-stream"), "{head}");
-        stream
-    }
-
-    /// What comes before `end`; `None` when the answer is over.
-    async fn until(&mut self, end: &str) -> Option<String> {
-        within(async {
-            loop {
-                if let Some((before, after)) = self.unread.split_once(end) {
-                    let (before, after) = (before.to_owned(), after.to_owned());
-                    self.unread = after;
-                    return Some(before);
-                }
-                if self.unread.ends_with("\r\n0\r\n\r\n") {
-                    return None;
-                }
-                let mut bytes = [0; 4096];
-                let count = self.socket.read(&mut bytes).await.unwrap();
-                assert!(
-                    count > 0,
-                    "the answer ends as a chunked one: {:?}",
-                    self.unread
-                );
-                self.unread
-                    .push_str(std::str::from_utf8(&bytes[..count]).unwrap());
-            }
-        })
-        .await
-    }
-
-    /// The next frame, without what belongs to the chunked transfer.
-    async fn frame(&mut self) -> Option<String> {
-        let frame = self.until("\n\n").await?;
-        let lines = frame.split('\n').filter(|line| !line.ends_with('\r'));
-        Some(lines.collect::<Vec<_>>().join("\n"))
-    }
-
-    /// The ids and events of all frames until the answer is over.
-    async fn events_until_end(&mut self) -> Vec<Value> {
-        let mut events = Vec::new();
-        while let Some(frame) = self.frame().await {
-            let (id, data) = frame.split_once("\ndata: ").expect("an event has an id");
-            let event: Value = serde_json::from_str(data).unwrap();
-            assert_eq!(id, format!("id: {}", event["seq"]), "{frame}");
-            events.push(event);
-        }
-        events
-    }
 }
 
 #[tokio::test]

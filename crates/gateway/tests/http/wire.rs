@@ -128,6 +128,89 @@ pub(crate) async fn metric_becomes(gateway: SocketAddr, series: &str, expected: 
     .await;
 }
 
+/// A reader of Server-Sent Events.
+pub(crate) struct EventStream {
+    socket: TcpStream,
+    unread: String,
+}
+
+impl EventStream {
+    pub(crate) async fn open(gateway: SocketAddr, target: &str, headers: &str) -> Self {
+        let mut socket = TcpStream::connect(gateway).await.unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {gateway}\r\nAccept: text/event-stream\r\n{headers}\r\n"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = Self {
+            socket,
+            unread: String::new(),
+        };
+        let head = stream.until("\r\n\r\n").await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        stream
+    }
+
+    /// What comes before `end`; `None` when the answer is over.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        within(async {
+            loop {
+                if let Some((before, after)) = self.unread.split_once(end) {
+                    let (before, after) = (before.to_owned(), after.to_owned());
+                    self.unread = after;
+                    return Some(before);
+                }
+                if self.unread.ends_with("\r\n0\r\n\r\n") {
+                    return None;
+                }
+                let mut bytes = [0; 4096];
+                let count = self.socket.read(&mut bytes).await.unwrap();
+                assert!(
+                    count > 0,
+                    "the answer ends as a chunked one: {:?}",
+                    self.unread
+                );
+                self.unread
+                    .push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+            }
+        })
+        .await
+    }
+
+    /// The next frame, without what belongs to the chunked transfer.
+    pub(crate) async fn frame(&mut self) -> Option<String> {
+        let frame = self.until("\n\n").await?;
+        let lines = frame.split('\n').filter(|line| !line.ends_with('\r'));
+        Some(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The next event, with its id when it has one; `None` when the answer is over.
+    pub(crate) async fn event(&mut self) -> Option<(Option<u64>, Value)> {
+        loop {
+            let frame = self.frame().await?;
+            let Some((head, data)) = frame.split_once("data: ") else {
+                continue;
+            };
+            let id = head
+                .strip_prefix("id: ")
+                .map(|id| id.trim().parse().unwrap());
+            return Some((id, serde_json::from_str(data).unwrap()));
+        }
+    }
+
+    /// The ids and events of all frames until the answer is over.
+    pub(crate) async fn events_until_end(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        while let Some(frame) = self.frame().await {
+            let (id, data) = frame.split_once("\ndata: ").expect("an event has an id");
+            let event: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(id, format!("id: {}", event["seq"]), "{frame}");
+            events.push(event);
+        }
+        events
+    }
+}
+
 /// A WebSocket to the gateway.
 pub(crate) struct Socket(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 

@@ -125,12 +125,15 @@ impl Conversing {
         stage.outputs.push_back(Output::Note(Note::LinkConnected {
             request_id: request_id.clone(),
         }));
-        if let Some(Recovered { outage }) = recovered {
+        if let Some(Recovered { outage, replayed }) = recovered {
+            let replayed_ms = ms(replayed);
             stage.call.provider.reconnects += 1;
+            stage.call.provider.replayed_ms += replayed_ms;
             stage.summary.reconnects += 1;
+            stage.summary.replayed_ms += replayed_ms;
             stage.tell(EventData::ProviderReconnected(ProviderReconnected {
                 service: Service::Agent,
-                replayed_ms: 0,
+                replayed_ms,
                 outage_ms: ms(outage),
             }));
         }
@@ -170,6 +173,9 @@ impl Conversing {
 
     fn caller_said(&mut self, now: Instant, text: String, stage: &mut Stage<'_>) {
         self.engage(now);
+        if !stage.is_transcribed {
+            stage.count_words(&text);
+        }
         stage.call.last_text = Some(text.clone());
         stage.tell(EventData::AgentTurn(AgentTurn {
             turn: self.turns.caller_said(now),
@@ -213,6 +219,9 @@ impl Conversing {
         if let Some(departure) = &mut self.departure {
             departure.settled(number);
         }
+        if stage.shows_playback {
+            stage.show(self.playback.last(number, &heard));
+        }
         if let Some(cut) = &heard.cut {
             stage.tell(EventData::AgentInterrupted(AgentInterrupted {
                 turn: number,
@@ -227,6 +236,7 @@ impl Conversing {
                 Some(cut) => asked.interrupted(heard.samples, heard.text.clone(), Some(cut.reason)),
             });
         }
+        stage.count_words(&heard.text);
         if !heard.text.is_empty() {
             stage.call.last_text = Some(heard.text.clone());
         }

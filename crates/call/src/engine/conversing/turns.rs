@@ -243,6 +243,14 @@ impl Turns {
         self.unsettled.is_empty()
     }
 
+    /// Which turn is being played, and what has been heard of it.
+    pub(super) fn heard(&self, now: Instant) -> Option<(u32, playout::Heard<'_>)> {
+        let heard = self.voice.as_ref()?.playout.heard(now)?;
+        let mut turns = self.unsettled.iter();
+        let turn = turns.find(|turn| turn.utterance == Some(heard.utterance))?;
+        Some((turn.number, heard))
+    }
+
     /// When all that has come will have been played.
     pub(super) fn play_until(&self, now: Instant) -> Instant {
         let Some(voice) = &self.voice else { return now };

@@ -82,9 +82,8 @@ impl CallTask {
                 self.count(&event);
                 handle.append(Now::read().wall, event, self.engine.call());
             }
-            Output::Interim { track, transcript } => {
-                handle.interim(Now::read().wall, track, transcript.map(|boxed| *boxed));
-            }
+            Output::Show(data) => handle.show(Now::read().wall, data),
+            Output::WithdrawInterim(track) => handle.withdraw_interim(track),
             Output::Message(message) => handle.message(message.0),
             Output::Note(note) => report::note(&self.call_sid, &note),
             Output::Ended => self.over = true,

@@ -94,7 +94,7 @@ fn visible(handle: &CallHandle) -> Vec<u64> {
             .iter()
             .map(|item| match item {
                 Item::Event(entry) => entry.event.seq,
-                Item::Interim(_) => panic!("no interim was written"),
+                Item::Volatile(_) => panic!("nothing volatile was shown"),
             })
             .collect(),
         Read::Waiting => Vec::new(),
@@ -114,7 +114,7 @@ fn warning(handle: &CallHandle, seq: u64) -> (&'static str, String) {
             EventData::Warning(warning) => (warning.code, warning.detail.clone()),
             other => panic!("{other:?}"),
         },
-        Item::Interim(_) => panic!("no interim was written"),
+        Item::Volatile(_) => panic!("nothing volatile was shown"),
     }
 }
 

@@ -184,14 +184,14 @@ fn frames(feed: Feed) -> impl Stream<Item = Result<Bytes, Infallible>> {
 enum Frame {
     /// How soon a reader who lost the connection comes back.
     Retry,
-    /// An event or an interim.
+    /// An event, or something volatile.
     Item(Item),
     /// Nothing, to be seen by whoever watches the connection.
     Comment,
 }
 
 impl Frame {
-    /// An event has its seq as id; an interim has none, so that nobody resumes after it.
+    /// An event has its seq as id; what is volatile has none, so that nobody resumes after it.
     fn render(&self) -> Bytes {
         match self {
             Self::Retry => Bytes::from_static(b"retry: 1000\n\n"),
@@ -210,7 +210,7 @@ impl Frame {
 fn seq(item: &Item) -> Option<u64> {
     match item {
         Item::Event(entry) => Some(entry.event.seq),
-        Item::Interim(_) => None,
+        Item::Volatile(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sidetone_call::archive::Archive;
+use sidetone_call::event::Watch;
 use sidetone_call::log::{Cursor, Item, Read};
 use sidetone_twilio::CallSid;
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tracing::error;
 use super::super::App;
 use super::Found;
 use super::types::Types;
-use crate::calls::CallHandle;
+use crate::calls::{CallHandle, Watching};
 use crate::metrics::Held;
 
 /// Items read at once.
@@ -29,13 +30,13 @@ pub(super) struct Feed {
 }
 
 struct Log {
-    handle: Arc<CallHandle>,
+    watching: Watching,
     changed: watch::Receiver<u64>,
 }
 
 /// What comes next.
 pub(super) enum Next {
-    /// Events and interims, at least one.
+    /// At least one.
     Items(Vec<Item>),
     /// Nothing any more.
     End(End),
@@ -55,11 +56,15 @@ pub(super) enum End {
 impl Feed {
     /// The events after `after` of the wanted types.
     pub(super) fn new(app: Arc<App>, found: &Found, after: u64, types: Types) -> Self {
+        let mut cursor = cursor_after(after);
+        cursor.watch = types.watch();
         let (call_sid, log) = match found {
-            Found::Here(handle) => (handle.call_sid(), Some(Log::new(Arc::clone(handle)))),
+            Found::Here(handle) => {
+                let log = Log::new(Arc::clone(handle), cursor.watch);
+                (handle.call_sid(), Some(log))
+            }
             Found::Stored(call) => (&call.call_sid, None),
         };
-        let cursor = cursor_after(after);
         let counted = app.gateway.metrics.subscriber();
         Self {
             call_sid: call_sid.clone(),
@@ -82,7 +87,7 @@ impl Feed {
                 }
                 // The call may have been reopened while its past was read.
                 match self.app.gateway.calls.get(&self.call_sid) {
-                    Some(handle) => self.log = Some(Log::new(handle)),
+                    Some(handle) => self.log = Some(Log::new(handle, self.cursor.watch)),
                     None => return Next::End(End::CallEnded),
                 }
                 continue;
@@ -90,7 +95,7 @@ impl Feed {
             log.changed.borrow_and_update();
             // Asked before reading, so that what was stored before the end is still told.
             let going_away = self.app.shutdown.drain.is_cancelled();
-            match log.handle.read(&mut self.cursor, BATCH) {
+            match log.watching.call().read(&mut self.cursor, BATCH) {
                 Read::Items { mut items, skipped } => {
                     self.app.gateway.metrics.interims_skipped(skipped);
                     items.retain(|item| self.types.want(item));
@@ -138,9 +143,10 @@ impl Feed {
 }
 
 impl Log {
-    fn new(handle: Arc<CallHandle>) -> Self {
+    fn new(handle: Arc<CallHandle>, watch: Watch) -> Self {
         let changed = handle.changed();
-        Self { handle, changed }
+        let watching = Watching::new(handle, watch);
+        Self { watching, changed }
     }
 }
 
@@ -155,7 +161,7 @@ pub(super) fn cursor_after(seq: u64) -> Cursor {
 pub(super) fn json(item: &Item) -> &str {
     match item {
         Item::Event(entry) => entry.json.get_or_init(|| render(&entry.event)),
-        Item::Interim(interim) => interim.json.get_or_init(|| render(&**interim)),
+        Item::Volatile(volatile) => volatile.json.get_or_init(|| render(&**volatile)),
     }
 }
 

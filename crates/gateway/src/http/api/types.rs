@@ -1,11 +1,12 @@
 //! Which types of events a reader wants.
 
-use sidetone_call::log::{Interim, Item};
+use sidetone_call::event::{AgentPlayback, AudioLevel, Watch};
+use sidetone_call::log::Item;
 
 use super::super::problem::Problem;
 use super::super::query::Query;
 
-/// Every type of event, those included that later parts of a call bring.
+/// Every type of event.
 const TYPES: &[&str] = &[
     "agent.audio_done",
     "agent.function_called",
@@ -38,7 +39,7 @@ const TYPES: &[&str] = &[
     "warning",
 ];
 
-/// The types that a reader named; all when he named none.
+/// The types that a reader named; when he named none, all but those that have to be named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Types(Option<Vec<Pattern>>);
 
@@ -67,11 +68,23 @@ impl Types {
     pub(super) fn want(&self, item: &Item) -> bool {
         let name = match item {
             Item::Event(entry) => entry.event.data.type_name(),
-            Item::Interim(_) => Interim::TYPE_NAME,
+            Item::Volatile(volatile) => volatile.data.type_name(),
         };
-        self.0
-            .as_ref()
-            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
+        self.0.is_none() || self.name(name)
+    }
+
+    /// What the reader asks for of what only those get who ask for it.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            playback: self.name(AgentPlayback::TYPE_NAME),
+            levels: self.name(AudioLevel::TYPE_NAME),
+        }
+    }
+
+    /// Whether the reader named this type, or its beginning.
+    fn name(&self, name: &str) -> bool {
+        let mut patterns = self.0.iter().flatten();
+        patterns.any(|pattern| pattern.matches(name))
     }
 }
 
@@ -141,6 +154,26 @@ mod tests {
     fn who_names_nothing_gets_everything() {
         assert!(types("").unwrap().want(&dtmf()));
         assert!(types("types=*").unwrap().want(&dtmf()));
+    }
+
+    #[test]
+    fn the_playback_and_the_levels_are_asked_for_by_name_or_by_a_beginning() {
+        for (query, playback, levels) in [
+            ("", false, false),
+            ("types=agent.turn,audio.gap", false, false),
+            ("types=agent.playback", true, false),
+            ("types=agent.*", true, false),
+            ("types=audio.level,call.*", false, true),
+            ("types=a*", true, true),
+            ("types=*", true, true),
+        ] {
+            let watch = types(query).unwrap().watch();
+            assert_eq!(
+                (watch.playback, watch.levels),
+                (playback, levels),
+                "{query}"
+            );
+        }
     }
 
     #[test]
