@@ -262,6 +262,12 @@ pub(crate) struct Check {
     /// more
     #[arg(long = "number", value_name = "NUMBER", value_parser = phone_number)]
     pub(crate) numbers: Vec<String>,
+    /// The profile of calls that name none, as in `serve --profile`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Look as well whether the voice agent of `serve --agent` would come to a call
+    #[arg(long, value_name = "prompt.txt")]
+    pub(crate) agent: Option<PathBuf>,
     /// Expect no Twilio auth token, as in `serve --insecure`
     #[arg(long)]
     pub(crate) insecure: bool,

@@ -24,10 +24,11 @@ use report::{Finding, Report};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is looked at after the configuration, in the order in which it is told.
-const AFTER_CONFIGURATION: [&str; 7] = [
+const AFTER_CONFIGURATION: [&str; 8] = [
     ports::NAME,
     data_folder::NAME,
-    deepgram::NAME,
+    deepgram::KEY,
+    deepgram::AGENT,
     twilio::ACCOUNT,
     twilio::NUMBERS,
     public::NAME,
@@ -37,6 +38,8 @@ const AFTER_CONFIGURATION: [&str; 7] = [
 /// Looks at everything, prints a line for each, and fails when something does.
 pub(crate) async fn run(args: Check) -> anyhow::Result<ExitCode> {
     let inputs = Inputs {
+        profile: args.profile,
+        agent: args.agent,
         insecure: args.insecure,
         ..args.layers.inputs()?
     };
@@ -91,7 +94,10 @@ async fn look(
         vec![data_folder::check(&configuration.data_dir)]
     }));
     looking.push_back(Box::pin(async {
-        vec![deepgram::check(&config.deepgram).await]
+        vec![deepgram::check_key(&config.deepgram).await]
+    }));
+    looking.push_back(Box::pin(async {
+        vec![deepgram::check_agent(&config.deepgram, configuration.uses_agent).await]
     }));
     looking.push_back(Box::pin(twilio::check(config, numbers)));
     looking.push_back(Box::pin(public::check(config, &answering)));

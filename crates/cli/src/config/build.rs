@@ -13,6 +13,7 @@ use super::value::Value;
 use super::{Configuration, Inputs, Path, Settings, agent, function, not_yet, profile};
 
 const TRUST_LOOPBACK: &str = "server.trust_loopback";
+const AGENT_URL: &str = "deepgram.agent_url";
 
 /// How the log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,18 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
     let profiles = profile::profiles(settings, context);
     let default_profile = default_profile(settings, inputs, &profiles);
     let numbers = profile::numbers(settings, &profiles);
+    let is_used = |name: &String| {
+        let is_usual = *name == default_profile || numbers.values().any(|used| used == name);
+        is_usual
+            || settings
+                .set_at(&Path::parse("profiles").join(name))
+                .is_some()
+    };
+    let mut agents = profiles
+        .iter()
+        .filter(|(_, profile)| profile.agent.is_some());
+    let uses_agent =
+        settings.set_at(&Path::parse(AGENT_URL)).is_some() || agents.any(|(name, _)| is_used(name));
 
     let gateway = sidetone_gateway::Config {
         listen: listen?,
@@ -81,6 +94,7 @@ pub(super) fn configuration(settings: &mut Settings, inputs: &Inputs) -> Option<
     Some(Configuration {
         gateway,
         data_dir: data_dir?,
+        uses_agent,
         log: log?,
         warnings: Vec::new(),
     })
@@ -266,7 +280,7 @@ fn deepgram(settings: &mut Settings, inputs: &Inputs) -> Option<Deepgram> {
         web_url(value).map(|url| stream_base(url, "/v1/listen"))
     });
     let default = Value::Text(Deepgram::AGENT_URL.to_owned());
-    let agent_url = settings.get_or("deepgram.agent_url", default, |value| {
+    let agent_url = settings.get_or(AGENT_URL, default, |value| {
         web_url(value).map(|url| stream_base(url, sidetone_deepgram::agent::PATH))
     });
     let max_speak_default = i64::try_from(MOST_AT_ONCE).unwrap_or(i64::MAX);

@@ -60,6 +60,9 @@ pub(crate) struct Configuration {
     pub(crate) gateway: sidetone_gateway::Config,
     /// Where archive, recordings and secret are.
     pub(crate) data_dir: PathBuf,
+    /// Whether an agent may be wanted: by a profile that is written, that calls get unless they
+    /// ask for another, or that a number has; or since its address is written.
+    pub(crate) uses_agent: bool,
     /// For the log.
     pub(crate) log: Log,
     /// Things the person should know, none of which stops the start.

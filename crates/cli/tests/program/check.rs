@@ -73,6 +73,11 @@ async fn when_everything_is_in_order_each_line_is_ok() {
     );
     let (_, ports) = line(&after, "ports");
     assert!(ports.contains("held by a running Sidetone"), "{ports}");
+    let (_, agent) = line(&after, "deepgram agent");
+    let agents = emulated
+        .value("DEEPGRAM_AGENT_URL")
+        .replacen("ws", "http", 1);
+    assert_eq!(agent, format!("{agents} welcomes a call"));
     let (_, public) = line(&after, "public url");
     let host = relay.url.strip_prefix("http://").unwrap();
     assert!(public.contains(&format!("host {host}")), "{public}");
@@ -246,8 +251,10 @@ async fn a_key_and_a_token_that_are_refused_are_told_with_where_to_get_others() 
             .run()
     };
     let (wrong, poor) = tokio::join!(checked("fail-401", "hush"), checked("fail-402", "hush"));
-    check_failed(&wrong, "deepgram key", &["https://console.deepgram.com"]);
-    check_failed(&poor, "deepgram key", &["no credit"]);
+    for name in ["deepgram key", "deepgram agent"] {
+        check_failed(&wrong, name, &["https://console.deepgram.com"]);
+        check_failed(&poor, name, &["no credit"]);
+    }
     check_failed(
         &wrong,
         "twilio account",
@@ -255,6 +262,59 @@ async fn a_key_and_a_token_that_are_refused_are_told_with_where_to_get_others() 
     );
     assert_eq!(line(&wrong, "number").0, "skip");
     assert!(!wrong.stdout.contains("hush"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_voice_agent_that_would_not_come_to_a_call_is_told_with_the_reason() {
+    let no_agent = serve().start().await;
+    let (silent, forbidden) = tokio::join!(
+        Emulated::start(&["--fault", "agent-no-welcome"]),
+        Emulated::start(&["--fault", "agent-refuse:status=403"]),
+    );
+    let checked = |url: &str| {
+        sidetone(["check"])
+            .env("SIDETONE_LISTEN", "127.0.0.1:0")
+            .env("DEEPGRAM_API_KEY", "key")
+            .env("DEEPGRAM_URL", "ws://127.0.0.1:9")
+            .env("DEEPGRAM_AGENT_URL", url)
+            .run()
+    };
+    let elsewhere = no_agent.ws("");
+    let (silent, forbidden, away, elsewhere) = tokio::join!(
+        checked(silent.value("DEEPGRAM_AGENT_URL")),
+        checked(forbidden.value("DEEPGRAM_AGENT_URL")),
+        checked("ws://127.0.0.1:9"),
+        checked(&elsewhere),
+    );
+    let agent = "deepgram agent";
+    check_failed(
+        &silent,
+        agent,
+        &["no Welcome within 5 s", "DEEPGRAM_AGENT_URL"],
+    );
+    check_failed(
+        &forbidden,
+        agent,
+        &["the key may not use it", "DEEPGRAM_API_KEY"],
+    );
+    check_failed(
+        &away,
+        agent,
+        &["http://127.0.0.1:9", "look at DEEPGRAM_AGENT_URL"],
+    );
+    check_failed(&elsewhere, agent, &["404", "DEEPGRAM_AGENT_URL"]);
+}
+
+#[tokio::test]
+async fn a_voice_agent_that_nobody_asks_for_is_not_visited() {
+    let outcome = sidetone(["check"])
+        .env("SIDETONE_LISTEN", "127.0.0.1:0")
+        .env("DEEPGRAM_API_KEY", "key")
+        .env("DEEPGRAM_URL", "ws://127.0.0.1:9")
+        .run()
+        .await;
+    let (word, _) = line(&outcome, "deepgram agent");
+    assert_eq!(word, "skip", "{outcome:?}");
 }
 
 #[tokio::test]

@@ -64,4 +64,5 @@ mod streams;
 mod terminal;
 mod three_terminals;
 mod tls;
+mod unread;
 mod webhooks;

@@ -233,10 +233,8 @@ async fn whatever_the_phone_does_each_word_that_left_it_is_heard_once() {
 #[tokio::test]
 async fn every_fault_of_the_phone_has_its_case() {
     for entry in Fault::LIST {
-        let has_case = CASES.iter().any(|case| {
-            let fault: Fault = case.fault.parse().unwrap();
-            fault.name() == entry.name
-        });
+        let mut names = CASES.iter().map(|case| case.fault.split(':').next());
+        let has_case = names.any(|name| name == Some(entry.name));
         assert!(has_case, "{}", entry.name);
     }
 }

@@ -20,6 +20,8 @@ use crate::twilio::{Stream, call_sid};
 use crate::watching::{call_until, end_reason, event};
 use crate::web::{ended, events};
 
+mod agent;
+
 const GREETING: &str = "Hello, how are you today?";
 
 const GREETED: &str = "[profiles.default.speak]\ngreeting = 'Hello, how are you today?'\n";

@@ -3,6 +3,7 @@
 //! The language is that of Jinja, by minijinja.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
@@ -12,6 +13,9 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 /// Steps that a text may take: a prompt that lists a hundred things takes a thousand.
 const MOST_STEPS: u64 = 50_000;
 
+/// What a text may come to, in bytes: ten times what Deepgram takes as a prompt.
+const LONGEST: usize = 256 * 1024;
+
 /// A variable that is used where nothing is known of it is an error...
 static STRICT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::SemiStrict));
@@ -20,13 +24,19 @@ static STRICT: LazyLock<Environment<'static>> =
 static LENIENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
-/// Whether a text is a template.
+/// Whether a text is a template that comes to an end, as far as that is to be seen without a call's
+/// variables.
 ///
 /// # Errors
-/// What is wrong with its syntax, and in which line.
+/// What is wrong with it, and in which line.
 pub fn check(text: &str) -> Result<(), String> {
     let read = STRICT.template_from_str(text);
-    read.map(drop).map_err(|error| words(&error))
+    read.map_err(|error| words(&error))?;
+    match filled_in(&LENIENT, text, Value::UNDEFINED) {
+        Err(error) if is_boundless(&error) => Err(words(&error)),
+        // What else goes wrong without variables need not do so with them.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// What a text says once its variables are known.
@@ -40,7 +50,7 @@ pub(crate) struct Rendered {
 /// Fills in a text.
 ///
 /// # Errors
-/// Why it cannot be: what it does with its variables fails, or never ends.
+/// Why it cannot be: what it does with its variables fails, or never ends, or is too long.
 pub(crate) fn render(
     text: &str,
     variables: &Arc<BTreeMap<String, String>>,
@@ -51,7 +61,7 @@ pub(crate) fn render(
             missing: Mutex::default(),
         })
     };
-    match STRICT.render_str(text, Value::from_dyn_object(context())) {
+    match filled_in(&STRICT, text, Value::from_dyn_object(context())) {
         Ok(text) => Ok(Rendered {
             text,
             undefined: BTreeSet::new(),
@@ -59,7 +69,7 @@ pub(crate) fn render(
         Err(error) if error.kind() == ErrorKind::UndefinedError => {
             let context = context();
             let value = Value::from_dyn_object(Arc::clone(&context));
-            let text = LENIENT.render_str(text, value);
+            let text = filled_in(&LENIENT, text, value);
             let text = text.map_err(|error| words(&error))?;
             let undefined = context.take_missing();
             Ok(Rendered { text, undefined })
@@ -77,11 +87,45 @@ fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
     environment
 }
 
+/// The text, unless it is longer than it may be.
+fn filled_in(environment: &Environment<'_>, text: &str, variables: Value) -> Result<String, Error> {
+    let mut written = Bounded(Vec::new());
+    let template = environment.template_from_str(text)?;
+    template.render_captured_to(variables, &mut written)?;
+    Ok(String::from_utf8(written.0).expect("a text was written piece by piece"))
+}
+
+/// Takes at most [`LONGEST`] bytes.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a text never ends or is too long.
+fn is_boundless(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::WriteFailure)
+}
+
 fn words(error: &Error) -> String {
     let kind = error.kind();
-    let what = error
-        .detail()
-        .map_or_else(|| kind.to_string(), str::to_owned);
+    let what = match kind {
+        ErrorKind::OutOfFuel => "this never ends, or takes too many steps".to_owned(),
+        ErrorKind::WriteFailure => format!("this comes to more than {} KiB", LONGEST / 1024),
+        _ => error
+            .detail()
+            .map_or_else(|| kind.to_string(), str::to_owned),
+    };
     match error.line() {
         Some(line) => format!("{what} (line {line} of the text)"),
         None => what,
@@ -179,14 +223,45 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_fails_says_why_and_one_that_never_ends_is_stopped() {
+    fn a_text_that_fails_says_why() {
         for failing in [
             "{{ from | nothing }}",
             "{{ 1 // 0 }}",
-            "{% for n in range(9999) %}{% for m in range(9999) %}x{% endfor %}{% endfor %}",
+            "{{ 'x' * 1000000000 }}",
             "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
         ] {
             assert!(render(failing, &Arc::default()).is_err(), "{failing}");
         }
+    }
+
+    #[test]
+    fn a_text_without_bounds_is_refused_before_any_call() {
+        let page = "x".repeat(1_000);
+        for (boundless, why) in [
+            (
+                "{% for n in range(9999) %}{% for m in range(9999) %}{% endfor %}{% endfor %}",
+                "never ends",
+            ),
+            (
+                &*format!("{{% for n in range(9999) %}}{page}{{% endfor %}}"),
+                "more than 256 KiB",
+            ),
+            ("{{ 'x' * 1000000 }}", "more than 256 KiB"),
+        ] {
+            for refused in [
+                check(boundless),
+                render(boundless, &Arc::default()).map(drop),
+            ] {
+                let refused = refused.unwrap_err();
+                assert!(refused.contains(why), "{refused}");
+            }
+        }
+        assert_eq!(check(&page.repeat(200)), Ok(()));
+    }
+
+    #[test]
+    fn what_only_a_call_can_tell_is_no_fault_before_it() {
+        let text = "{{ attempts | int + 1 }} {{ from[2:] }} {{ name | replace('a', 'b') }}";
+        assert_eq!(check(text), Ok(()));
     }
 }

@@ -369,6 +369,7 @@ impl Call {
                 .filter_map(|stream| stream.side.begun_at());
             self.origin = begun.min();
         }
+        self.tell_overflows();
         self.record_words();
         self.tend_fork(due);
         self.leave_streams_in_time(due);

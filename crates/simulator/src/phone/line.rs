@@ -32,7 +32,7 @@ pub(super) fn samples(duration: Duration) -> u64 {
 pub(super) struct Line {
     position: u64,
     conversation: Conversation,
-    /// Whether the caller has begun to listen and to talk.
+    /// Whether the people have somebody to talk to. What is being said is said to its end even so.
     open: bool,
     /// Whether nobody begins to talk for the moment.
     held: bool,
@@ -69,9 +69,13 @@ impl Line {
         }
     }
 
-    /// The conversation may begin. Once it has, it goes on whatever becomes of the streams.
+    /// The conversation may begin, or go on, until a bidirectional stream
+    /// [ends](Self::end_playback).
     pub(super) fn open(&mut self) {
-        self.open = true;
+        if !self.open {
+            self.open = true;
+            self.stir();
+        }
     }
 
     /// Nobody begins to talk until the line is [`release`](Self::release)d.
@@ -134,7 +138,7 @@ impl Line {
         };
         self.conversation.attention().notice(other);
         let mut is_silent = true;
-        if self.open && (!self.held || self.conversation.is_speaking()) {
+        if (self.open && !self.held) || self.conversation.is_speaking() {
             let Self {
                 conversation,
                 inbound,
@@ -207,8 +211,10 @@ impl Line {
         }
     }
 
-    /// The bidirectional stream is over, and this was left of what it had to play.
+    /// The bidirectional stream is over, and this was left of what it had to play. Whoever was
+    /// there is gone: the conversation waits until the line is [open](Self::open) again.
     pub(super) fn end_playback(&mut self, playback: &mut Playback) {
+        self.open = false;
         self.hear_clear(playback);
         self.stretches.close();
         self.conversation.attention().notice(Other::Absent);
@@ -253,7 +259,8 @@ impl Line {
         self.conversation.is_others_turn()
     }
 
-    /// Whether the conversation has begun and is over, if the callee stays where it is.
+    /// Whether there is somebody to talk to and the conversation is over, if the callee stays where
+    /// it is.
     pub(super) fn all_said(&self, callee: Callee) -> bool {
         self.open && self.conversation.is_over(callee)
     }

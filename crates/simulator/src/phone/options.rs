@@ -79,8 +79,8 @@ pub struct Options {
     /// Who is told that the call is over, as a number's status callback is.
     pub status_callback: Option<Url>,
     /// The conversation. The caller speaks from the stream's first audio, the callee once `<Dial>`
-    /// is answered, on a ws target with an outbound track at once. Turns of someone who never
-    /// comes to the phone are not said.
+    /// is answered, on a ws target with an outbound track at once. Between two bidirectional
+    /// streams nobody begins to speak. Turns of someone who never comes to the phone are not said.
     pub turns: Vec<Turn>,
     /// What the caller says besides, in this order, each as soon as its cue comes.
     pub interjections: Vec<Interjection>,

@@ -255,6 +255,11 @@ impl StreamSide {
         self.discarded_frames += 1;
     }
 
+    /// Whether a media message could not be sent so far.
+    pub(super) fn has_discarded_media(&self) -> bool {
+        self.discarded_frames > 0
+    }
+
     pub(super) fn dtmf_message(&mut self, digit: char) -> &str {
         let number = self.stamps.sequence_number();
         self.text.clear();

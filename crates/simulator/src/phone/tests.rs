@@ -2,6 +2,7 @@
 
 mod debugger;
 pub(crate) mod server;
+mod slow;
 mod verbs;
 
 use std::time::Duration;
@@ -51,6 +52,21 @@ fn words(audio: &[u8]) -> Vec<SpokenWord> {
 
 fn bare(words: &[SpokenWord]) -> Vec<&str> {
     words.iter().map(|word| word.word.as_str()).collect()
+}
+
+/// What is found in a call's record, once it is there.
+async fn until<T>(exchange: &Exchange, found: impl Fn(&CallRecord) -> Option<T>) -> T {
+    let mut changes = exchange.changes();
+    let finding = async {
+        loop {
+            if let Some(found) = exchange.calls().iter().find_map(&found) {
+                return found;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(10), finding).await;
+    found.expect("the call comes to be so")
 }
 
 #[tokio::test]
@@ -240,6 +256,39 @@ async fn after_a_bidirectional_stream_the_action_says_what_comes_next() {
         server.form("/next").value("CallStatus"),
         Some("in-progress")
     );
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_said_waits_until_the_stream_is_back() {
+    let server = Server::start().await;
+    let connect = format!(
+        r#"<Connect><Stream url="{}"/></Connect>"#,
+        server.ws("/stream")
+    );
+    server.answers("/voice", &format!("<Response>{connect}</Response>"));
+    let exchange = Exchange::default();
+    let mut options = options(&server.http("/voice"));
+    options.exchange = exchange.clone();
+    let thanks = Turn {
+        // Longer than the way back to the caller, shorter than the time without a stream.
+        pause: Duration::from_millis(500),
+        ..Turn::say(Party::Caller, "Thank you.")
+    };
+    options.turns = vec![Turn::say(Party::Caller, "Please press two keys."), thanks];
+    let phone = tokio::spawn(call(options));
+    until(&exchange, |call| (call.spoken.len() == 4).then_some(())).await;
+    let press = format!(r#"<Response><Play digits="12"/>{connect}</Response>"#);
+    let press = Order::Redirect(Instructions::Twiml(press));
+    exchange.entries()[0].order(press).unwrap();
+
+    let report = phone.await.unwrap().unwrap();
+    assert_eq!(report.digits, "12");
+    let spoken: Vec<&str> = report.spoken.iter().map(|word| &*word.word).collect();
+    assert_eq!(spoken, ["please", "press", "two", "keys", "thank", "you"]);
+    assert_eq!(report.streams.len(), 2);
+    let again = server.nth_stream(1).await;
+    let heard = words(&audio(&again.messages, MediaTrack::Inbound));
+    assert_eq!(bare(&heard), ["thank", "you"]);
 }
 
 #[tokio::test]

@@ -575,3 +575,33 @@ fn a_prompt_that_cannot_be_used_is_refused_in_words() {
     other.inputs.profile = Some("agent".to_owned());
     other.loads();
 }
+
+#[test]
+fn a_prompt_without_bounds_is_refused_with_its_place() {
+    let prompt = "{% for n in range(9999) %}You help callers with all they ask.{% endfor %}";
+    let toml = format!("[profiles.helpdesk.agent.think]\nprompt = '{prompt}'\n");
+    let told = given(&toml).fails();
+    assert!(
+        told.starts_with("sidetone.toml:2: profiles.helpdesk.agent.think.prompt: "),
+        "{told}"
+    );
+    assert!(told.contains("more than 256 KiB"), "{told}");
+}
+
+#[test]
+fn an_agent_is_wanted_where_one_is_set_up() {
+    let agents_url = ("DEEPGRAM_AGENT_URL", "wss://agent.example");
+    for (wants, given) in [
+        (false, given("")),
+        (false, given("[profiles.talk.speak]\n")),
+        (true, given(HELPDESK)),
+        (true, given("[numbers]\n'+15005550006' = 'agent'\n")),
+        (true, given("").set("profiles.agent.agent.greeting=Hello")),
+        (true, given("").env(agents_url.0, agents_url.1)),
+    ] {
+        assert_eq!(given.loads().uses_agent, wants, "{:?}", given.inputs);
+    }
+    let mut usual = given("");
+    usual.inputs.profile = Some("agent".to_owned());
+    assert!(usual.loads().uses_agent);
+}

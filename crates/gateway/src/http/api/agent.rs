@@ -43,6 +43,7 @@ enum Speaker {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Change {
+    /// Finished text, and no template as in the configuration: a caller's words may stand in it.
     prompt: Option<String>,
     speak: Option<Value>,
     think: Option<Value>,

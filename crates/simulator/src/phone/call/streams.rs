@@ -71,6 +71,8 @@ pub(super) struct Stream {
     /// Where it was dialled.
     pub(super) url: Url,
     pub(super) status: StatusCallback,
+    /// Whether audio was thrown away that the server did not take.
+    has_overflowed: bool,
 }
 
 impl Stream {
@@ -121,6 +123,12 @@ impl Stream {
                 self.side.media_discarded();
             }
         }
+    }
+
+    /// Whether audio has been thrown away for the first time.
+    fn begins_to_overflow(&mut self) -> bool {
+        let overflows = self.side.has_discarded_media();
+        overflows && !std::mem::replace(&mut self.has_overflowed, true)
     }
 
     /// Takes a message, and says what is wrong with it.
@@ -255,6 +263,7 @@ impl Call {
             socket,
             url,
             status,
+            has_overflowed: false,
         };
         stream.begin(now);
         stream.socket.flush();
@@ -347,6 +356,21 @@ impl Call {
         }
     }
 
+    /// Tells of the streams that have begun to lose audio.
+    pub(super) fn tell_overflows(&mut self) {
+        for index in 0..self.streams.len() {
+            if self.streams[index].begins_to_overflow() {
+                let stream_sid = self.streams[index].sid().clone();
+                self.alert_of_overflow(&stream_sid);
+            }
+        }
+    }
+
+    fn alert_of_overflow(&self, stream_sid: &StreamSid) {
+        let detail = "audio is thrown away: the server reads too slowly".to_owned();
+        self.alert(31930, Some(stream_sid), detail);
+    }
+
     /// Ends the streams that a fault ends before the call is over.
     pub(super) fn leave_streams_in_time(&mut self, due: Instant) {
         let (_, Some(after)) = Farewell::of(&self.options.faults) else {
@@ -404,11 +428,11 @@ impl Call {
         } = self.streams.swap_remove(index);
         let report = side.report();
         if report.discarded_frames > 0 {
-            let detail = format!(
-                "{} frames were thrown away because the server read too slowly",
-                report.discarded_frames
-            );
-            self.alert(31930, Some(&report.stream_sid), detail);
+            self.alert_of_overflow(&report.stream_sid);
+            self.note(format!(
+                "stream {}: {} frames were thrown away",
+                report.stream_sid, report.discarded_frames
+            ));
         }
         if let Some(playback) = side.playback() {
             self.line.end_playback(playback);

@@ -141,10 +141,22 @@ impl Server {
 
     /// The first stream that ended, once it has.
     pub(crate) async fn stream(&self) -> RecordedStream {
-        timeout(Duration::from_secs(10), self.stream_ended.notified())
-            .await
-            .expect("a stream ends");
-        self.shared.lock().unwrap().streams[0].clone()
+        self.nth_stream(0).await
+    }
+
+    /// The stream that ended after so many others, once it has.
+    pub(crate) async fn nth_stream(&self, others: usize) -> RecordedStream {
+        let ended = || self.shared.lock().unwrap().streams.get(others).cloned();
+        let waiting = async {
+            loop {
+                match ended() {
+                    Some(stream) => return stream,
+                    None => self.stream_ended.notified().await,
+                }
+            }
+        };
+        let stream = timeout(Duration::from_secs(10), waiting).await;
+        stream.expect("a stream ends")
     }
 }
 
