@@ -9,7 +9,7 @@ use sidetone_deepgram::connection::Input;
 
 use super::feed::Feed;
 use super::{Agent, Next, NotSaid, Output, ProviderText, Speech, StreamKey, Summary};
-use crate::event::{Call, EventData, ProviderState};
+use crate::event::{AgentPlayback, Call, EventData, ProviderState, VolatileData};
 
 mod builtin;
 mod departure;
@@ -17,6 +17,7 @@ mod functions;
 mod happening;
 mod injections;
 mod keys;
+mod playback;
 mod turns;
 
 pub use builtin::Builtin;
@@ -24,6 +25,7 @@ use departure::Departure;
 use functions::Functions;
 use injections::Injections;
 use keys::{Entered, Keys};
+use playback::Playback;
 use turns::Turns;
 
 /// Between two sends of the caller's audio.
@@ -45,6 +47,7 @@ pub(super) struct Conversing {
     /// The caller's audio on its way to the link.
     feed: Feed,
     turns: Turns,
+    playback: Playback,
     functions: Functions,
     keys: Keys,
     injections: Injections,
@@ -64,8 +67,12 @@ pub(super) struct Stage<'a> {
     pub(super) outputs: &'a mut VecDeque<Output>,
     pub(super) call: &'a mut Call,
     pub(super) summary: &'a mut Summary,
+    /// Whether finals tell what the caller says, too.
+    pub(super) is_transcribed: bool,
     /// Call time.
     pub(super) at_ms: u64,
+    /// Whether readers ask how far the agent's turns are heard.
+    pub(super) shows_playback: bool,
 }
 
 impl Stage<'_> {
@@ -73,8 +80,17 @@ impl Stage<'_> {
         self.outputs.push_back(Output::Event(data));
     }
 
+    fn show(&mut self, playback: Option<AgentPlayback>) {
+        let playback = playback.map(VolatileData::AgentPlayback);
+        self.outputs.extend(playback.map(Output::Show));
+    }
+
     fn tell_all(&mut self, events: Vec<EventData>) {
         self.outputs.extend(events.into_iter().map(Output::Event));
+    }
+
+    fn count_words(&mut self, text: &str) {
+        self.summary.words += text.split_whitespace().count() as u64;
     }
 }
 
@@ -91,6 +107,7 @@ impl Conversing {
             state: ProviderState::Connecting,
             feed: Feed::new(1, FLUSH),
             turns: Turns::default(),
+            playback: Playback::default(),
             functions: Functions::new(agent.functions.clone()),
             keys: Keys::new(agent.tells_dtmf),
             injections: Injections::default(),
@@ -275,6 +292,7 @@ impl Conversing {
         let deadlines = [
             self.away_until,
             self.feed.deadline(),
+            self.playback.deadline(),
             self.link.poll_timeout(),
             self.turns.deadline(),
             self.keys.deadline(),
@@ -300,6 +318,8 @@ impl Conversing {
                 break;
             }
         }
+        self.link.set_speaking(!self.turns.are_settled());
+        stage.show(self.playback.poll(now, stage.shows_playback, &self.turns));
     }
 
     /// What Twilio is to do now, when the agent takes its leave.

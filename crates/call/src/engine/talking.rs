@@ -181,13 +181,16 @@ impl Engine {
         act: impl FnOnce(&mut Speaking, &mut Does<'_>) -> T,
     ) -> Option<T> {
         let speaking = self.speaking.as_mut()?;
+        let before = self.outputs.len();
         let mut does = Does {
             outputs: &mut self.outputs,
             fetches: &mut self.fetches_made,
             hangs_up: false,
         };
         let done = act(speaking, &mut does);
-        if does.hangs_up {
+        let hangs_up = does.hangs_up;
+        self.loudness.follow(now, self.outputs.range(before..));
+        if hangs_up {
             self.hang_up(now);
         }
         Some(done)
@@ -201,14 +204,18 @@ impl Engine {
         act: impl FnOnce(&mut Conversing, &mut Stage<'_>) -> T,
     ) -> Option<T> {
         let conversing = self.conversing.as_mut()?;
+        let before = self.outputs.len();
         let mut stage = Stage {
             outputs: &mut self.outputs,
             call: &mut self.call,
             summary: &mut self.summary,
+            is_transcribed: self.listen.is_some(),
             at_ms: to_ms(self.clock.position(now)),
+            shows_playback: self.watch.playback,
         };
         let done = act(conversing, &mut stage);
         conversing.go_on(now, &mut stage);
+        self.loudness.follow(now, self.outputs.range(before..));
         if let Some(stream) = conversing.stream()
             && let Some(next) = conversing.departs(now)
         {
@@ -240,6 +247,12 @@ impl Engine {
                 self.close_stream(now, stream, Closing::Pressing);
             }
         }
+    }
+
+    /// Whether there is a stream that something can be said into.
+    pub(super) fn can_talk(&self) -> bool {
+        let conversing = self.conversing.as_ref();
+        self.speaking.is_some() || conversing.and_then(Conversing::stream).is_some()
     }
 
     /// Whether the agent talks on this stream.

@@ -1,7 +1,5 @@
 //! Talking with an agent: what the caller hears, and what is told of it.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,14 +7,18 @@ use sidetone_simulator::emulator::{self, AgentScript, Emulator};
 use sidetone_simulator::phone::{self, End, Options, Party, Report, Turn};
 use tokio::task::JoinHandle;
 
-use crate::command::sidetone;
 use crate::deepgram::emulated;
 use crate::ordering::{accepted, order_of, refused};
 use crate::orders::Orders;
 use crate::serve::{Serve, serve, soon};
 use crate::twilio::call_sid;
 use crate::watching::{end_reason, event};
-use crate::web::{ended, events};
+use crate::web::ended;
+
+mod demonstrations;
+mod faults;
+mod losses;
+mod pages;
 
 const GREETING: &str = "Hello! How may I help you today?";
 
@@ -280,74 +282,6 @@ async fn an_agent_transfers_to_a_number_that_it_knows_by_name_alone() {
 }
 
 #[tokio::test]
-async fn a_caller_whose_agent_is_refused_gets_the_fallback() {
-    let emulator = faulty(&["agent-refuse:status=401,times=all"]).await;
-    let toml = "[profiles.default.fallback]\nsay = 'One moment, I connect you.'\n\
-         number = '+15551230004'\n";
-    let serve = helpdesk(&emulator, toml).await;
-    let mut options = caller(&serve, 1, &[]);
-    options
-        .turns
-        .push(Turn::say(Party::Callee, "a person is here"));
-    let report = soon("the call", calling(options)).await.unwrap();
-    let heard = heard(&report);
-    assert_eq!(heard, "One moment, I connect you. a person is here");
-    assert_eq!(end_reason(&serve, 1).await, "transferred");
-    let events = events(&serve, &call_sid(1)).await;
-    let warnings = all(&events, "warning");
-    let lost = warnings
-        .iter()
-        .find(|warning| warning["code"] == "agent_lost");
-    let detail = lost.unwrap()["detail"].as_str().unwrap();
-    assert!(detail.contains("401"), "{detail}");
-}
-
-#[tokio::test]
-async fn without_a_number_the_fallback_says_its_sentence_and_hangs_up() {
-    let emulator = faulty(&["agent-error:code=INVALID_SETTINGS,at=settings,times=all"]).await;
-    let serve = helpdesk(&emulator, "").await;
-    let mut options = caller(&serve, 1, &[]);
-    options.linger = Duration::from_secs(30);
-    let report = soon("the call", calling(options)).await.unwrap();
-    assert_eq!(report.end, End::DocumentHungUp);
-    assert!(heard(&report).contains("sorry"), "{}", heard(&report));
-    assert_eq!(end_reason(&serve, 1).await, "error");
-}
-
-#[tokio::test]
-async fn a_caller_whose_agent_is_lost_for_good_is_not_left_in_silence() {
-    let emulator = faulty(&["agent-drop:after_ms=400,times=all"]).await;
-    let serve = helpdesk(&emulator, "").await;
-    let mut options = caller(&serve, 1, &[]);
-    options.linger = Duration::from_secs(30);
-    let report = soon("the call", calling(options)).await.unwrap();
-    assert_eq!(report.end, End::DocumentHungUp);
-    assert!(
-        heard(&report).ends_with("technical problem."),
-        "{}",
-        heard(&report)
-    );
-    assert_eq!(end_reason(&serve, 1).await, "error");
-}
-
-#[tokio::test]
-async fn an_agent_that_is_cut_off_goes_on_with_the_conversation() {
-    let emulator = faulty(&["agent-drop:at=pause,after_ms=2500"]).await;
-    let serve = helpdesk(&emulator, "").await;
-    let report = talk(&serve, &["good morning", "what did I say before"]).await;
-    let heard = heard(&report);
-    assert_eq!(heard.matches(GREETING).count(), 1, "{heard}");
-    let events = ended(&serve, &call_sid(1)).await;
-    let lost = all(&events, "provider.disconnected");
-    assert_eq!(lost[0]["service"], "agent", "{lost:?}");
-    assert!(!all(&events, "provider.reconnected").is_empty());
-    let sessions = sessions(&emulator).await;
-    assert!(sessions.len() >= 2, "{sessions:?}");
-    let messages = &sessions[0]["settings"]["agent"]["context"]["messages"];
-    assert_eq!(messages[0]["content"], GREETING, "{messages}");
-}
-
-#[tokio::test]
 async fn what_a_running_agent_is_told_counts_from_then_on() {
     let emulator = emulated().await;
     let serve = helpdesk(&emulator, "").await;
@@ -469,37 +403,6 @@ async fn an_agent_that_has_pressed_keys_is_there_again_with_the_stream() {
 }
 
 #[tokio::test]
-async fn a_text_file_is_enough_for_an_agent() {
-    let emulator = emulated().await;
-    let serve = serve()
-        .deepgram(emulator.url())
-        .file("prompt.txt", "You are a pirate called {{ profile }}.\n")
-        .arg("--agent")
-        .arg("prompt.txt")
-        .start()
-        .await;
-    let heard = heard(&talk(&serve, &["what are your instructions"]).await).to_lowercase();
-    assert!(
-        heard.starts_with("hello! how can i help you today?"),
-        "{heard}"
-    );
-    assert!(heard.contains("you are a pirate called agent"), "{heard}");
-}
-
-#[tokio::test]
-async fn a_prompt_that_is_not_there_is_told_at_the_start() {
-    let outcome = sidetone(["serve", "--agent", "prompt.txt"])
-        .env("DEEPGRAM_API_KEY", "k")
-        .run()
-        .await;
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
-    assert!(
-        outcome.stderr.contains("prompt.txt cannot be read"),
-        "{outcome:?}"
-    );
-}
-
-#[tokio::test]
 async fn the_terminal_has_a_line_for_each_turn_and_each_function() {
     let orders = Orders::start(&[(200, STORY)]).await;
     let emulator = emulated().await;
@@ -548,87 +451,4 @@ async fn no_agent_is_left_talking_when_its_call_is_over() {
         }
     };
     soon("the agent's session to end", over).await;
-}
-
-#[tokio::test]
-async fn the_demonstration_of_an_agent_proves_itself() {
-    let outcome = sidetone(["demo", "--agent", "--json"]).run().await;
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert!(
-        summary["words"]["heard"].as_u64().unwrap() > 40,
-        "{summary}"
-    );
-    assert_eq!(summary["cuts"], 1);
-    assert_eq!(summary["functions"], json!(["lookup_order", "hangup"]));
-    assert_eq!(summary["signed_requests"], 1);
-}
-
-#[tokio::test]
-async fn the_demonstration_of_an_agent_that_is_not_there_fails() {
-    let refused = ["--fault", "agent-refuse:status=401,times=all"];
-    let outcome = sidetone(["demo", "--agent", "--json"].into_iter().chain(refused))
-        .run()
-        .await;
-    assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(summary["functions"], json!([]));
-}
-
-/// The blocks of a kind on the page for who comes from a voice agent.
-fn blocks(kind: &str) -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/from-agent.md");
-    let page = fs::read_to_string(page).unwrap();
-    let fence = format!("```{kind}\n");
-    let blocks = page.split(&fence).skip(1);
-    blocks
-        .map(|rest| rest.split("```").next().unwrap().to_owned())
-        .collect()
-}
-
-#[tokio::test]
-async fn the_page_for_who_comes_from_a_voice_agent_is_true() {
-    let emulator = emulated().await;
-    let (document, toml) = (&blocks("json")[0], &blocks("toml")[0]);
-    let serve = serve()
-        .deepgram(emulator.url())
-        .file("agent.json", document)
-        .toml(toml)
-        .start()
-        .await;
-    let command = &blocks("sh")[0];
-    let command = command.trim().strip_prefix("sidetone ").unwrap();
-    let (before, expected) = command.split_once(" --expect ").unwrap();
-    let args: Vec<&str> = before.split_whitespace().collect();
-    assert!(args[1].ends_with("/twilio"), "{args:?}");
-    let stream = serve.ws("/twilio");
-    let outcome = sidetone([args[0], &stream, "--expect", expected.trim_matches('"')])
-        .run()
-        .await;
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    // What the page says is sent as it stands is.
-    let document: Value = serde_json::from_str(document).unwrap();
-    let sent = &sessions(&emulator).await[0]["settings"];
-    assert_eq!(sent["agent"], document["agent"]);
-    assert_eq!(sent["audio"], document["audio"]);
-}
-
-#[tokio::test]
-async fn each_profile_on_the_page_for_who_comes_from_a_voice_agent_can_be_used() {
-    let document = &blocks("json")[0];
-    let blocks = blocks("toml");
-    assert!(blocks.len() > 3);
-    for toml in &blocks {
-        let outcome = sidetone(["serve", "--print-config"])
-            .env("DEEPGRAM_API_KEY", "k")
-            .file("agent.json", document)
-            .file("sidetone.toml", toml)
-            .run()
-            .await;
-        assert_eq!(
-            (outcome.code, outcome.stderr.as_str()),
-            (Some(0), ""),
-            "{toml}"
-        );
-    }
 }

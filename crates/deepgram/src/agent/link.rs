@@ -5,7 +5,9 @@
 //!
 //! A session begins with `Welcome`, `Settings` and `SettingsApplied`; until then nothing else is
 //! sent, and what the caller says is kept. A session that is lost is followed by another one that
-//! is told the conversation so far, as the caller heard it.
+//! is told the conversation so far, as the caller heard it, is asked for the answer that was owed,
+//! and hears again what the lost one had heard and not put in text. One that takes audio, answers
+//! pings and owes the caller something for too long counts as lost.
 //!
 //! ```
 //! use std::time::Instant;
@@ -37,31 +39,39 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use sidetone_audio::Block;
+use sidetone_audio::time::duration;
 
+use self::asides::Asides;
 use self::conversation::Conversation;
 use self::functions::Calls;
 use self::gate::Gate;
 use self::injections::Injections;
 use self::kept::Kept;
-use self::session::{Session, Upkeep};
+use self::owed::{Due, Owed};
+use self::session::Session;
 pub use self::types::{Config, Event, Injection, Latencies, Output, Recovered, Said};
+use self::unheard::Unheard;
 use self::updates::Updates;
-use crate::agent::message::{Behavior, ClientMessage, FunctionCallResponse, Role};
+use crate::agent::message::{Behavior, ClientMessage, Role};
 pub use crate::agent::settings::Update;
 use crate::connection::Input;
 use crate::error::{close_reason, one_line};
 use crate::retry::{Retry, is_passing};
 
+mod asides;
 mod conversation;
 mod debug;
+mod feeding;
 mod functions;
 mod gate;
 mod injections;
 mod kept;
 mod messages;
+mod owed;
+mod resuming;
 mod session;
 mod types;
+mod unheard;
 mod updates;
 
 /// One call's way to the voice agent.
@@ -82,13 +92,17 @@ pub struct AgentLink {
     /// When connections were made again, as far as it still counts.
     reconnects: VecDeque<Instant>,
     kept: Kept,
+    unheard: Unheard,
+    owed: Owed,
     conversation: Conversation,
     /// Whether the agent has said anything: then it greets no more.
     has_spoken: bool,
     calls: Calls,
     injections: Injections,
+    asides: Asides,
     updates: Updates,
     is_idle: bool,
+    is_speaking: bool,
     /// Kinds of messages that were told to be unknown.
     unknown: BTreeSet<String>,
     outputs: VecDeque<Output>,
@@ -126,12 +140,15 @@ struct Down {
     /// Whether something went wrong; the first session and the renewal of one that is old take
     /// their time as well.
     is_outage: bool,
+    /// How much of the caller's audio is sent again.
+    replayed: Duration,
 }
 
 impl Down {
     fn recovered(self, now: Instant) -> Option<Recovered> {
         self.is_outage.then(|| Recovered {
             outage: now.duration_since(self.since),
+            replayed: self.replayed,
         })
     }
 }
@@ -145,16 +162,21 @@ impl AgentLink {
             down: Some(Down {
                 since: now,
                 is_outage: false,
+                replayed: Duration::ZERO,
             }),
             retry: Retry::new(config.seed),
             reconnects: VecDeque::new(),
             kept: Kept::default(),
+            unheard: Unheard::default(),
+            owed: Owed::new(now),
             conversation: Conversation::default(),
             has_spoken: false,
             calls: Calls::default(),
             injections: Injections::default(),
+            asides: Asides::default(),
             updates: Updates::default(),
             is_idle: false,
+            is_speaking: false,
             unknown: BTreeSet::new(),
             outputs: VecDeque::new(),
             config,
@@ -203,56 +225,8 @@ impl AgentLink {
         self.advance(now);
     }
 
-    /// Takes the next audio of the caller. It is sent in pieces of 20 to 100 ms; while no session
-    /// runs, the newest 30 s are kept. No copy and no allocation for a block of that size in a
-    /// running session.
-    pub fn hear(&mut self, now: Instant, block: Block) {
-        let session = match &mut self.state {
-            State::Live(session) => session,
-            State::Closed => return,
-            State::Connecting { .. }
-            | State::Welcoming { .. }
-            | State::Settling { .. }
-            | State::Reconnecting { .. } => {
-                self.kept.push(&block);
-                return;
-            }
-        };
-        match self.kept.pass(block) {
-            Ok(audio) => {
-                session.fed(now);
-                let generation = self.generation;
-                self.outputs
-                    .push_back(Output::SendAudio { generation, audio });
-            }
-            Err(block) => {
-                self.kept.push(&block);
-                self.feed(now);
-            }
-        }
-        self.advance(now);
-    }
-
-    /// Answers a function call that was told. One that was revoked meanwhile, or that a session
-    /// before this one had asked for, is no longer waited for; that it was done is remembered.
-    pub fn respond(&mut self, now: Instant, id: &str, content: &str) {
-        let Some(answered) = self.calls.answered(id, content) else {
-            return;
-        };
-        if answered.is_open && matches!(self.state, State::Live(_)) {
-            self.send(&ClientMessage::FunctionCallResponse(FunctionCallResponse {
-                id: Some(answered.record.id.clone()),
-                name: answered.record.name.clone(),
-                content: content.to_owned(),
-                thought_signature: answered.thought_signature,
-            }));
-        }
-        self.conversation.called(answered.record);
-        self.advance(now);
-    }
-
     /// Has something said. Until a session runs it is kept, for at most 10 s: after that nobody
-    /// waits for it.
+    /// waits for it. What the caller is to have said is kept for a minute.
     pub fn inject(&mut self, now: Instant, injection: Injection) {
         if !matches!(self.state, State::Closed) {
             self.injections.push(now, injection);
@@ -264,9 +238,13 @@ impl AgentLink {
     /// Changes the session that runs, and all that come after it. A change that Deepgram refuses
     /// is taken back, at the price of another session.
     pub fn update(&mut self, now: Instant, update: Update) {
-        if matches!(self.state, State::Closed) {
-            return;
+        if !matches!(self.state, State::Closed) {
+            self.change(update);
         }
+        self.advance(now);
+    }
+
+    fn change(&mut self, update: Update) {
         let before = self.config.settings.clone();
         let messages = self.config.settings.update(update);
         if messages.is_empty() {
@@ -286,7 +264,6 @@ impl AgentLink {
             | State::Reconnecting { .. }
             | State::Closed => {}
         }
-        self.advance(now);
     }
 
     /// Someone on our side silenced the agent, which Deepgram does not know: the rest of the
@@ -312,6 +289,11 @@ impl AgentLink {
         self.advance(now);
     }
 
+    /// Tells whether the agent is being heard: what is loud meanwhile may be its echo.
+    pub const fn set_speaking(&mut self, speaking: bool) {
+        self.is_speaking = speaking;
+    }
+
     /// The call is over, or does without its agent.
     pub fn finish(&mut self) {
         self.close();
@@ -330,7 +312,11 @@ impl AgentLink {
             | State::Welcoming { deadline, .. }
             | State::Settling { deadline, .. } => *deadline,
             State::Reconnecting { retry_at } => *retry_at,
-            State::Live(session) => session.next_deadline(self.may_renew()),
+            State::Live(session) => {
+                let next = session.next_deadline(self.may_renew());
+                let owed = self.owed.deadline(self.calls.is_any_open());
+                owed.map_or(next, |owed| owed.min(next))
+            }
             State::Closed => return None,
         };
         Some(
@@ -394,7 +380,18 @@ impl AgentLink {
                 self.replace(now, "Deepgram does not even answer pings any more");
             }
             State::Live(session) if now >= session.renewal(self.may_renew()) => self.renew(now),
-            State::Live(_) => self.keep_up(now),
+            State::Live(_) => match self.owed.due(now, self.calls.is_any_open()) {
+                Some(Due::Replace(reason)) => self.replace(now, &reason),
+                Some(Due::GiveUp(reason)) => {
+                    self.close();
+                    self.give_up(&reason);
+                }
+                Some(Due::Ask) => {
+                    self.ask_for_sign();
+                    self.keep_up(now);
+                }
+                None => self.keep_up(now),
+            },
             State::Connecting { .. }
             | State::Welcoming { .. }
             | State::Settling { .. }
@@ -403,36 +400,10 @@ impl AgentLink {
         }
     }
 
-    fn keep_up(&mut self, now: Instant) {
-        let State::Live(session) = &mut self.state else {
-            return;
-        };
-        let generation = self.generation;
-        while let Some(upkeep) = session.upkeep(now) {
-            self.outputs.push_back(match upkeep {
-                Upkeep::Ping => Output::Ping { generation },
-                Upkeep::Silence => Output::SendAudio {
-                    generation,
-                    audio: self.kept.silence(),
-                },
-                Upkeep::KeepAlive => Output::SendText {
-                    generation,
-                    text: ClientMessage::KeepAlive.to_json(),
-                },
-            });
-        }
-    }
-
-    /// Sends what was kept of the caller, if a session runs.
-    fn feed(&mut self, now: Instant) {
-        let State::Live(session) = &mut self.state else {
-            return;
-        };
-        let generation = self.generation;
-        while let Some(audio) = self.kept.piece() {
-            session.fed(now);
-            self.outputs
-                .push_back(Output::SendAudio { generation, audio });
+    /// A change that changes nothing: a session that lives confirms it.
+    fn ask_for_sign(&mut self) {
+        if let Some(update) = self.config.settings.unchanged() {
+            self.change(update);
         }
     }
 
@@ -448,6 +419,9 @@ impl AgentLink {
                 interrupt,
                 ..
             } = injection;
+            if role == Role::User {
+                self.owed.answer(now);
+            }
             self.send(&match role {
                 Role::User => ClientMessage::InjectUserMessage { content },
                 Role::Assistant => ClientMessage::InjectAgentMessage {
@@ -475,10 +449,11 @@ impl AgentLink {
     /// Begins another session before the old one ends of age.
     fn renew(&mut self, now: Instant) {
         self.close();
-        self.forsake();
+        let replayed = self.forsake();
         self.down = Some(Down {
             since: now,
             is_outage: false,
+            replayed,
         });
         self.connect(now);
     }
@@ -498,10 +473,11 @@ impl AgentLink {
             State::Live(session) => session.request_id.take(),
             State::Connecting { .. } | State::Reconnecting { .. } | State::Closed => None,
         };
-        self.forsake();
+        let replayed = self.forsake();
         let down = self.down.get_or_insert(Down {
             since: now,
             is_outage: true,
+            replayed,
         });
         down.is_outage = true;
         let patience_ends = down.since + LONGEST_OUTAGE;
@@ -521,11 +497,19 @@ impl AgentLink {
         });
     }
 
-    /// What the session was asked and what it has asked comes to nothing.
-    fn forsake(&mut self) {
-        self.calls.forsaken();
+    /// What the session was asked and what it has asked comes to nothing. How much of the caller
+    /// another one is to hear again.
+    fn forsake(&mut self) -> Duration {
+        for left in self.calls.forsaken() {
+            self.conversation.called(left);
+        }
         self.injections.forsaken();
+        self.asides.forsaken();
         self.updates.forsaken();
+        let unheard = self.unheard.take();
+        let replayed = duration(unheard.len() as u64);
+        self.kept.precede(unheard);
+        replayed
     }
 
     /// There will be no agent any more.
@@ -540,6 +524,7 @@ impl AgentLink {
         self.state = State::Closed;
         self.down = None;
         self.kept = Kept::default();
+        self.unheard.clear();
     }
 
     /// Closes the connection, if there is one or one is being made.

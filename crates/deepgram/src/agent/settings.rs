@@ -165,6 +165,14 @@ impl Settings {
         matches!(self.agent, Agent::Stored { .. })
     }
 
+    /// Whether a session begins with a greeting, as far as is known: of a stored agent it is not.
+    pub(super) fn greets(&self) -> bool {
+        match &self.agent {
+            Agent::Inline(agent) => agent.contains_key("greeting"),
+            Agent::Stored { .. } => false,
+        }
+    }
+
     fn read(mut session: Map<String, Value>, agent: Value, path: &str) -> Result<Self, Vec<Fault>> {
         let agent = match agent {
             Value::Object(mut agent) => {
@@ -208,7 +216,7 @@ impl Settings {
     pub(super) fn message(
         &self,
         tags: &[String],
-        conversation: impl Iterator<Item = HistoryItem>,
+        conversation: impl IntoIterator<Item = HistoryItem>,
         greets: bool,
     ) -> ClientMessage {
         let mut document = self.session.clone();
@@ -226,7 +234,7 @@ impl Settings {
                 if !greets {
                     agent.remove("greeting");
                 }
-                remember(&mut agent, conversation);
+                remember(&mut agent, conversation.into_iter());
                 Value::Object(agent)
             }
         };

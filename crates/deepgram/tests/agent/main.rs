@@ -7,8 +7,10 @@
 )]
 
 mod audio;
+mod resuming;
 mod rig;
 mod sessions;
 mod settings;
+mod silences;
 mod simulation;
 mod turns;

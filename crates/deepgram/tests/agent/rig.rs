@@ -52,6 +52,13 @@ impl Rig {
         rig
     }
 
+    /// A link whose session runs and has greeted, and owes nothing.
+    pub(crate) fn greeted() -> Self {
+        let mut rig = Self::live();
+        rig.answer("Hi.");
+        rig
+    }
+
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
@@ -128,6 +135,14 @@ impl Rig {
             generation,
             text: &text,
         })
+    }
+
+    /// The agent says all of this.
+    pub(crate) fn answer(&mut self, content: &str) -> Vec<Output> {
+        let mut outputs = self.text(Role::Assistant, content);
+        outputs.extend(self.speaks(b"voice"));
+        outputs.extend(self.event("AgentAudioDone"));
+        outputs
     }
 
     pub(crate) fn speaks(&mut self, audio: &'static [u8]) -> Vec<Output> {

@@ -80,7 +80,7 @@ fn what_does_not_come_in_ten_seconds_is_tried_again() {
 
 #[test]
 fn a_line_that_answers_no_ping_is_left() {
-    let mut rig = Rig::live();
+    let mut rig = Rig::greeted();
     let outputs = untimed(rig.wait_with(ms(9_999), false));
     assert!(events(&outputs).is_empty());
     let outputs = untimed(rig.wait_with(ms(1), false));
@@ -91,7 +91,7 @@ fn a_line_that_answers_no_ping_is_left() {
             Output::Event(Event::Disconnected { .. })
         ]
     ));
-    let mut rig = Rig::live();
+    let mut rig = Rig::greeted();
     let outputs = untimed(rig.wait(minutes(5)));
     assert!(events(&outputs).is_empty(), "pongs are life enough");
 }
@@ -142,7 +142,10 @@ fn a_lost_session_goes_on_in_another_with_what_was_heard_and_no_greeting() {
         events(&outputs),
         [&Event::Ready {
             request_id: Some("r2".into()),
-            recovered: Some(Recovered { outage: ms(250) })
+            recovered: Some(Recovered {
+                outage: ms(250),
+                replayed: ms(0)
+            })
         }]
     );
 }
@@ -159,6 +162,7 @@ fn the_conversation_is_kept_in_bounded_room() {
     for n in 0..300 {
         rig.text(Role::User, &format!("{n} {}", "x".repeat(400)));
     }
+    rig.event("UserStartedSpeaking");
     let messages = rig.reconnect()["agent"]["context"]["messages"].clone();
     let messages = messages.as_array().unwrap();
     let bytes: usize = messages
@@ -177,6 +181,7 @@ fn the_conversation_is_kept_in_bounded_room() {
     for n in 0..300 {
         rig.text(Role::User, &n.to_string());
     }
+    rig.event("UserStartedSpeaking");
     let messages = rig.reconnect()["agent"]["context"]["messages"].clone();
     assert_eq!(messages.as_array().unwrap().len(), 200);
 }
@@ -342,8 +347,7 @@ fn what_an_old_connection_says_does_not_count() {
 
 #[test]
 fn an_old_session_is_renewed_in_an_idle_moment() {
-    let mut rig = Rig::live();
-    rig.text(Role::Assistant, "Hi.");
+    let mut rig = Rig::greeted();
     rig.wait(minutes(60));
     let warning = json!({ "type": "Warning", "code": "MAXIMUM_SESSION_LENGTH_APPROACHING" });
     assert_eq!(rig.says(&warning), []);
@@ -378,13 +382,13 @@ fn an_old_session_is_renewed_in_an_idle_moment() {
 
 #[test]
 fn a_session_is_renewed_by_age_at_the_latest_moment() {
-    let mut rig = Rig::live();
+    let mut rig = Rig::greeted();
     rig.wait(minutes(119) - ms(1));
     assert_eq!(rig.generation(), 1);
     rig.wait(ms(1));
     assert_eq!(rig.generation(), 2);
 
-    let mut rig = Rig::live();
+    let mut rig = Rig::greeted();
     rig.take(|link, now| link.set_idle(now, true));
     rig.wait(minutes(114) - ms(1));
     assert_eq!(rig.generation(), 1);

@@ -18,6 +18,16 @@ struct Entry {
     /// Of the agent's texts.
     said: Option<Said>,
     item: HistoryItem,
+    /// How often another session was asked to answer it.
+    asked_again: u8,
+}
+
+/// What is last in a conversation and waits for an answer.
+pub(super) enum Unanswered {
+    /// What the caller said.
+    Text(String),
+    /// What came of functions.
+    Functions,
 }
 
 impl Conversation {
@@ -49,9 +59,11 @@ impl Conversation {
         let mut text = (!text.trim().is_empty()).then(|| text.to_owned());
         let entries = std::mem::take(&mut self.entries);
         self.bytes = 0;
-        for Entry { said, item } in entries {
+        for entry in entries {
+            let Entry { said, .. } = entry;
             if said.is_none_or(|said| !(first..=last).contains(&said)) {
-                self.push(said, item);
+                self.bytes += bytes(&entry.item);
+                self.entries.push_back(entry);
             } else if let Some(content) = text.take() {
                 let role = Role::Assistant;
                 self.push(said, HistoryItem::Text { role, content });
@@ -73,13 +85,41 @@ impl Conversation {
         }
     }
 
-    pub(super) fn items(&self) -> impl Iterator<Item = HistoryItem> {
-        self.entries.iter().map(|entry| entry.item.clone())
+    /// What another session has to be asked for. `None` when the agent spoke last, and when it was
+    /// in vain before: it may be what ends the sessions.
+    pub(super) fn ask_again(&mut self) -> Option<Unanswered> {
+        let last = self.entries.back_mut()?;
+        let unanswered = match &last.item {
+            HistoryItem::Text {
+                role: Role::User,
+                content,
+            } => Unanswered::Text(content.clone()),
+            HistoryItem::FunctionCalls { .. } => Unanswered::Functions,
+            HistoryItem::Text {
+                role: Role::Assistant,
+                ..
+            } => return None,
+        };
+        last.asked_again += 1;
+        (last.asked_again <= MOST_ASKED).then_some(unanswered)
+    }
+
+    /// All of it, but for the newest `untold` items.
+    pub(super) fn items(&self, untold: usize) -> impl Iterator<Item = HistoryItem> {
+        let told = self.entries.len().saturating_sub(untold);
+        self.entries
+            .iter()
+            .take(told)
+            .map(|entry| entry.item.clone())
     }
 
     fn push(&mut self, said: Option<Said>, item: HistoryItem) {
         self.bytes += bytes(&item);
-        self.entries.push_back(Entry { said, item });
+        self.entries.push_back(Entry {
+            said,
+            item,
+            asked_again: 0,
+        });
         while self.entries.len() > MOST_ITEMS || self.bytes > MOST_BYTES {
             let Some(oldest) = self.entries.pop_front() else {
                 break;
@@ -101,5 +141,6 @@ fn bytes(item: &HistoryItem) -> usize {
     }
 }
 
+const MOST_ASKED: u8 = 2;
 const MOST_ITEMS: usize = 200;
 const MOST_BYTES: usize = 64 * 1024;

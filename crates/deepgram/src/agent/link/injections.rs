@@ -37,8 +37,9 @@ impl Injections {
     /// waits for it any more.
     pub(super) fn next(&mut self, now: Instant) -> Option<Injection> {
         self.waiting.retain(|waiting| {
-            let patience = if waiting.unsaid.is_some() {
-                PATIENCE_ONCE_SENT
+            let is_users = waiting.injection.role == Role::User;
+            let patience = if waiting.unsaid.is_some() || is_users {
+                LONG_PATIENCE
             } else {
                 PATIENCE
             };
@@ -105,7 +106,7 @@ fn take_from(unsaid: &mut String, said: &str) -> bool {
 }
 
 /// A text with one space between its words.
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -122,5 +123,6 @@ impl fmt::Debug for Waiting {
 const MOST_WAITING: usize = 100;
 /// Who asked is told by then that it was not said.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// It may be queued behind a long answer.
-const PATIENCE_ONCE_SENT: Duration = Duration::from_secs(60);
+/// What was sent may be queued behind a long answer. What the caller is to have said may have been
+/// sent to a session that was deaf, and is worth an answer still.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);

@@ -1,11 +1,11 @@
-//! The caller's audio that was not sent yet.
+//! The caller's audio that is to be sent.
 
 use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use sidetone_audio::{Audio, Block, ulaw};
 
-/// The caller's audio that was not sent yet: at most the newest 30 s.
+/// The caller's audio that was not sent yet, or is to be sent again: at most the newest 30 s.
 #[derive(Default)]
 pub(super) struct Kept {
     codes: BytesMut,
@@ -30,8 +30,16 @@ impl Kept {
                 self.codes.resize(end, ulaw::SILENCE);
             }
         }
-        let excess = self.codes.len().saturating_sub(MOST_BYTES);
-        self.codes.advance(excess);
+        self.give_up_oldest();
+    }
+
+    /// Puts what a session was sent in vain before what it was not sent.
+    pub(super) fn precede(&mut self, mut codes: BytesMut) {
+        if !codes.is_empty() {
+            codes.extend_from_slice(&self.codes);
+            self.codes = codes;
+            self.give_up_oldest();
+        }
     }
 
     /// The next piece to send; `None` when what is left is too short for one.
@@ -77,6 +85,11 @@ impl Kept {
             }
             _ => Err(block),
         }
+    }
+
+    fn give_up_oldest(&mut self) {
+        let excess = self.codes.len().saturating_sub(MOST_BYTES);
+        self.codes.advance(excess);
     }
 }
 

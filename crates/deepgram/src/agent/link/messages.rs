@@ -24,10 +24,12 @@ impl AgentLink {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
             Err(error) => {
+                self.owed.came(now);
                 self.on_unknown(error.kind.as_deref().unwrap_or("a message without a type"));
                 return;
             }
         };
+        self.owed.take(now, &message);
         match message {
             ServerMessage::Welcome { request_id } => self.on_welcome(now, request_id),
             ServerMessage::SettingsApplied => self.on_settings_applied(now),
@@ -50,9 +52,9 @@ impl AgentLink {
             return;
         };
         session.heard(now);
+        self.owed.came(now);
         if session.gate.lets_pass(now) && !audio.is_empty() {
-            session.is_answering = true;
-            self.has_spoken = true;
+            self.on_answer(now);
             self.event(Event::Audio(audio.clone()));
         }
     }
@@ -67,11 +69,10 @@ impl AgentLink {
         };
         let opened = *opened;
         let request_id = welcomed.or(request_id.take());
-        let settings = self.config.settings.message(
-            &self.config.tags,
-            self.conversation.items(),
-            !self.has_spoken,
-        );
+        let conversation: Vec<HistoryItem> = self.resume().collect();
+        let greets = !self.has_spoken;
+        let settings = &self.config.settings;
+        let settings = settings.message(&self.config.tags, conversation, greets);
         self.state = State::Settling {
             opened,
             request_id,
@@ -101,6 +102,9 @@ impl AgentLink {
             gate,
         )));
         self.retry.reset();
+        let greets = !self.has_spoken && self.config.settings.greets();
+        let can_be_asked = self.config.settings.unchanged().is_some();
+        self.owed.begin(now, greets, can_be_asked);
         let recovered = self.down.take().and_then(|down| down.recovered(now));
         self.event(Event::Ready {
             request_id,
@@ -111,6 +115,7 @@ impl AgentLink {
         for message in self.updates.unsent() {
             self.send(&message);
         }
+        self.send_asides(now);
         self.feed(now);
         self.send_injections(now);
     }
@@ -125,20 +130,26 @@ impl AgentLink {
                 role: Role::User,
                 content,
             } => {
+                if self.asides.is_echo(&content) {
+                    return;
+                }
                 session.gate = Gate::Open;
                 session.latencies = Latencies::default();
-                self.injections.said(Role::User, &content);
+                if self.injections.said(Role::User, &content).is_none() {
+                    self.unheard.clear();
+                }
                 self.conversation.user_said(content.clone());
                 self.event(Event::UserSaid { text: content });
             }
             ServerMessage::ConversationText {
                 role: Role::Assistant,
                 content,
-            } => self.on_agent_said(content),
+            } => self.on_agent_said(now, content),
             ServerMessage::UserStartedSpeaking => {
                 session.gate = Gate::Interrupted { quiet_since: now };
                 session.is_answering = false;
                 session.latencies = Latencies::default();
+                self.unheard.begun();
                 self.event(Event::UserStartedSpeaking);
             }
             ServerMessage::AgentThinking { .. } => {
@@ -175,7 +186,10 @@ impl AgentLink {
             ServerMessage::AgentAudioDone => {
                 session.is_answering = false;
                 match session.gate {
-                    Gate::Open => self.event(Event::AudioDone),
+                    Gate::Open => {
+                        self.owed.answered();
+                        self.event(Event::AudioDone);
+                    }
                     Gate::Muted => session.gate = Gate::Open,
                     Gate::Interrupted { .. } => {}
                 }
@@ -188,9 +202,11 @@ impl AgentLink {
                 }
             }
             ServerMessage::History(HistoryItem::FunctionCalls { function_calls }) => {
-                let answered = |call: &FunctionRecord| !call.response.is_empty();
-                for call in function_calls.into_iter().filter(answered) {
-                    self.conversation.called(call);
+                for call in function_calls {
+                    // An echo of what the session was told of it is not what came of it.
+                    if !call.response.is_empty() && !self.calls.is_under_way(&call.id) {
+                        self.conversation.called(call);
+                    }
                 }
             }
             ServerMessage::PromptUpdated
@@ -207,7 +223,7 @@ impl AgentLink {
         }
     }
 
-    fn on_agent_said(&mut self, text: String) {
+    fn on_agent_said(&mut self, now: Instant, text: String) {
         let State::Live(session) = &mut self.state else {
             return;
         };
@@ -216,14 +232,24 @@ impl AgentLink {
             return;
         }
         session.gate = Gate::Open;
-        session.is_answering = true;
-        self.has_spoken = true;
+        self.on_answer(now);
         let said = self.conversation.agent_said(text.clone());
         self.event(Event::AgentSaid {
             said,
             text,
             injection,
         });
+    }
+
+    /// The agent speaks: whatever the caller said before is settled by it.
+    fn on_answer(&mut self, now: Instant) {
+        if let State::Live(session) = &mut self.state
+            && !std::mem::replace(&mut session.is_answering, true)
+        {
+            self.unheard.clear();
+        }
+        self.has_spoken = true;
+        self.owed.answer(now);
     }
 
     fn on_functions_requested(&mut self, functions: Vec<FunctionCall>) {
@@ -275,6 +301,7 @@ impl AgentLink {
     /// Deepgram ends the session, or is about to.
     fn on_error(&mut self, now: Instant, notice: &Notice) {
         if notice.code == FAILED_TO_THINK && matches!(self.state, State::Live(_)) {
+            self.owed.no_answer();
             self.warn(notice);
             return;
         }

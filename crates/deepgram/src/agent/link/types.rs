@@ -152,6 +152,8 @@ pub struct Said(pub(super) u32);
 pub struct Recovered {
     /// From the loss of one session to the next one.
     pub outage: Duration,
+    /// The caller's audio that the lost session had been sent and the next one is sent again.
+    pub replayed: Duration,
 }
 
 /// How long the agent took to answer; what Deepgram did not tell is `None`.

@@ -64,6 +64,18 @@ impl Update {
 }
 
 impl Settings {
+    /// A change that sets what is set already; of a stored agent nothing is known.
+    pub(in crate::agent) fn unchanged(&self) -> Option<Update> {
+        let Agent::Inline(agent) = &self.agent else {
+            return None;
+        };
+        let speak = Some(agent.get("speak")?.clone());
+        Some(Update {
+            speak,
+            ..Update::default()
+        })
+    }
+
     /// Changes the document, and gives what tells the change to a session that runs by it.
     ///
     /// A new prompt takes a whole `UpdateThink`, since `UpdatePrompt` would only append. Of a

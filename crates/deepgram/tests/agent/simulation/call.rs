@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sidetone_audio::{Audio, Block};
 use sidetone_deepgram::agent::link::{AgentLink, Config, Event, Injection, Output, Said, Update};
 use sidetone_deepgram::agent::message::Role;
 use sidetone_deepgram::agent::settings::Settings;
 use sidetone_deepgram::connection::Input;
 
+use self::caller::Caller;
 use super::dice::Dice;
 use super::server::{Counters, End, Fate, Session, Step};
 use crate::rig::ms;
 
+mod caller;
 mod judge;
 
 /// What a call came to.
@@ -32,6 +33,14 @@ pub(super) struct Outcome {
     pub(super) void: u64,
     /// Injected messages that were said or refused.
     pub(super) injected: u64,
+    /// Sessions that heard again what another one had heard.
+    pub(super) replayed: u64,
+    /// Texts of the caller that another session was asked to answer.
+    pub(super) asked_again: u64,
+    /// Functions of which another session was told that they were being done.
+    pub(super) under_way: u64,
+    /// Sessions that were left because they were silent.
+    pub(super) silent: u64,
 }
 
 impl AddAssign for Outcome {
@@ -44,6 +53,10 @@ impl AddAssign for Outcome {
         self.answered += other.answered;
         self.void += other.void;
         self.injected += other.injected;
+        self.replayed += other.replayed;
+        self.asked_again += other.asked_again;
+        self.under_way += other.under_way;
+        self.silent += other.silent;
     }
 }
 
@@ -93,6 +106,7 @@ struct Line {
     fate: Fate,
     session: Session,
     is_mute: bool,
+    deaf_since: Option<Instant>,
     counters: Counters,
     is_stored: bool,
     outcome: Outcome,
@@ -104,14 +118,19 @@ struct Line {
     /// As it was set last, unless Deepgram did not take it.
     prompt: String,
     was_taken_back: bool,
-    /// Bytes the caller said, and Deepgram heard.
-    said: u64,
-    heard: u64,
+    caller: Caller,
     fed_at: Instant,
     down_since: Instant,
     reconnects: VecDeque<Instant>,
     is_reconnect: bool,
     injections: u32,
+    /// Functions that sessions called which are gone, and that are being done.
+    orphans: BTreeSet<String>,
+    /// What sessions were told as if the caller had said it.
+    asides: Vec<String>,
+    /// What was left out of the conversation that the newest session was told.
+    unanswered: Option<String>,
+    last_heard_of: Instant,
     /// What the last input came to.
     events: Vec<Event>,
     last_said: Option<Said>,
@@ -131,7 +150,8 @@ pub(super) fn run(seed: u64, is_traced: bool) -> Outcome {
         tags: Vec::new(),
         seed,
     };
-    let end = start + ms(dice.between(3_000, 45_000));
+    let longest = dice.pick(&[10_000, 20_000, 40_000, 40_000, 100_000]);
+    let end = start + ms(dice.between(3_000, longest));
     let mut line = Line {
         link: AgentLink::new(config, start),
         dice,
@@ -145,6 +165,7 @@ pub(super) fn run(seed: u64, is_traced: bool) -> Outcome {
         fate: Fate::Reset,
         session: Session::new(Dice::new(seed)),
         is_mute: false,
+        deaf_since: None,
         counters: Counters::default(),
         is_stored,
         outcome: Outcome::default(),
@@ -153,13 +174,16 @@ pub(super) fn run(seed: u64, is_traced: bool) -> Outcome {
         told: Vec::new(),
         prompt: "prompt 0".into(),
         was_taken_back: false,
-        said: 0,
-        heard: 0,
+        caller: Caller::default(),
         fed_at: start,
         down_since: start,
         reconnects: VecDeque::new(),
         is_reconnect: false,
         injections: 0,
+        orphans: BTreeSet::new(),
+        asides: Vec::new(),
+        unanswered: None,
+        last_heard_of: start,
         events: Vec::new(),
         last_said: None,
     };
@@ -222,6 +246,10 @@ impl Line {
                 End::Drop => self.break_off(),
                 End::Error(code) => self.say(&json!({ "type": "Error", "code": code })),
                 End::Mute => self.is_mute = true,
+                End::Deaf => {
+                    self.deaf_since = Some(self.now);
+                    self.caller.meets_deafness();
+                }
             },
             Doing::Pong(generation) if self.is_up(generation) => {
                 self.link.handle(self.now, Input::Pong { generation });
@@ -235,7 +263,7 @@ impl Line {
             Doing::Update => self.update(),
             Doing::Silence => {
                 let answer = self.session.answering();
-                if let Some(answer) = answer.filter(|_| self.belief == Belief::Live) {
+                if let Some(answer) = answer.filter(|_| self.caller.is_being_answered()) {
                     self.void.insert(answer);
                 }
                 self.link.silence();
@@ -323,15 +351,20 @@ impl Line {
             self.fed_at = self.now;
             self.outcome.sessions += 1;
         }
+        self.caller.meets_another(self.now - self.down_since);
         self.say(&json!({ "type": "SettingsApplied" }));
         if self.belief == Belief::Live {
-            assert!(self.said - self.heard < 160, "what was kept was sent");
+            assert!(self.caller.unsent() < 160, "what was kept was sent");
+            assert_eq!(self.unanswered, None, "an answer is asked for");
         }
         self.add(life, Doing::End(generation, end));
         self.add(ms(1), Doing::Step(generation));
     }
 
     fn step(&mut self) {
+        if self.deaf_since.is_some() {
+            return;
+        }
         let (step, pause) = self.session.step(&mut self.counters);
         let generation = self.generation;
         match step {
@@ -339,9 +372,14 @@ impl Line {
                 if message["type"] == "UserStartedSpeaking" {
                     self.void.extend(1..=self.counters.answers);
                 }
+                if message["type"] == "AgentAudioDone" || message["type"] == "UserStartedSpeaking" {
+                    self.caller.answer_ended();
+                }
                 self.say_and_check(&message);
             }
+            Step::Wait => {}
             Step::Audio(answer) => {
+                self.last_heard_of = self.now;
                 self.trace(|| format!("audio of answer {answer}"));
                 let audio = Bytes::copy_from_slice(&answer.to_be_bytes());
                 self.link.handle(
@@ -392,7 +430,9 @@ impl Line {
         match (message["type"].as_str(), self.events.as_slice()) {
             (Some("ConversationText"), []) => {
                 let is_void = answering.is_some_and(|answer| self.void.contains(&answer));
-                assert!(is_void && message["role"] == "assistant", "{message}");
+                let is_aside = self.asides.iter().any(|aside| aside == content);
+                let is_users = message["role"] == "user";
+                assert!(if is_users { is_aside } else { is_void }, "{message}");
             }
             (Some("ConversationText"), [Event::UserSaid { text }]) => assert_eq!(text, content),
             (
@@ -421,8 +461,13 @@ impl Line {
         let open = self.session.called.iter().position(|called| called == id);
         let open = open.filter(|_| self.belief == Belief::Live);
         let before = self.outcome.answered;
+        let notes = self.asides.len();
         self.link.respond(self.now, id, "done");
         self.drain();
+        if self.orphans.remove(id) && self.belief == Belief::Live {
+            let note = &self.asides[notes..];
+            assert!(matches!(note, [note] if note.contains("done")), "{note:?}");
+        }
         let answered = self.outcome.answered - before;
         assert_eq!(
             answered,
@@ -432,21 +477,10 @@ impl Line {
     }
 
     fn speak(&mut self) {
-        let samples = self.dice.pick(&[160, 160, 160, 240, 320, 480, 90, 801]);
-        let codes: Vec<u8> = (self.said..self.said + samples).map(code).collect();
-        self.said += samples;
-        let block = Block {
-            samples: samples as u32,
-            audio: Audio::Samples(codes.into()),
-        };
+        let (block, pause) = self.caller.speak(&mut self.dice);
         self.link.hear(self.now, block);
         self.drain();
-        let pause = if self.dice.percent(2) {
-            self.dice.between(100, 5_000)
-        } else {
-            samples / 8
-        };
-        self.add(ms(pause), Doing::Speak);
+        self.add(pause, Doing::Speak);
     }
 
     fn inject(&mut self) {
@@ -494,6 +528,7 @@ impl Line {
     }
 
     fn say(&mut self, message: &Value) {
+        self.last_heard_of = self.now;
         self.trace(|| format!("<- {message}"));
         let text = message.to_string();
         self.link.handle(
@@ -511,6 +546,7 @@ impl Line {
         if self.belief == Belief::Live {
             self.down_since = self.now;
         }
+        self.orphans.extend(self.session.called.drain(..));
         self.belief = Belief::Gone;
     }
 
@@ -534,9 +570,4 @@ impl Line {
             println!("{:>9.3} {}", (self.now - self.start).as_secs_f64(), line());
         }
     }
-}
-
-/// The code that the caller says at a place: never silence, and rarely that of a place nearby.
-fn code(at: u64) -> u8 {
-    (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as u8 % 0x70
 }

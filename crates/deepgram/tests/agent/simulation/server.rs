@@ -31,6 +31,8 @@ pub(super) enum End {
     Error(&'static str),
     /// Not even pongs come any more.
     Mute,
+    /// Nothing but pongs comes any more.
+    Deaf,
 }
 
 impl Fate {
@@ -51,6 +53,7 @@ impl Fate {
                     End::Error("INTERNAL_SERVER_ERROR"),
                     End::Error("ASR_DRIVER_TIMEOUT"),
                     End::Mute,
+                    End::Deaf,
                 ]),
             ),
         }
@@ -65,6 +68,8 @@ pub(super) enum Step {
     /// Functions are called: their ids.
     Call(Vec<String>),
     Cancel(String),
+    /// Nothing yet.
+    Wait,
 }
 
 enum Act {
@@ -90,6 +95,12 @@ pub(super) struct Session {
     pub(super) called: Vec<String>,
     /// Confirmations and the like that go out first.
     queue: VecDeque<Value>,
+    /// Utterances of the caller that it heard begin, and neither told of nor put in text.
+    begun: VecDeque<usize>,
+    /// The one that it has told of, which is yet to be put in text.
+    hears: Option<usize>,
+    /// How many of the call's it heard to their end.
+    heard: usize,
 }
 
 /// What the whole call counts up.
@@ -108,7 +119,26 @@ impl Session {
             injected: VecDeque::new(),
             called: Vec::new(),
             queue: VecDeque::new(),
+            begun: VecDeque::new(),
+            hears: None,
+            heard: 0,
         }
+    }
+
+    /// An utterance of the caller's has begun to be heard.
+    pub(super) fn begins(&mut self, utterance: usize) {
+        self.begun.push_back(utterance);
+    }
+
+    /// The first utterances of the caller's were heard.
+    pub(super) const fn heard(&mut self, utterances: usize) {
+        self.heard = utterances;
+    }
+
+    /// Takes a text as the caller's.
+    pub(super) fn ask(&mut self, content: &str) {
+        self.queue
+            .push_back(json!({ "type": "ConversationText", "role": "user", "content": content }));
     }
 
     pub(super) fn inject(&mut self, text: &str) {
@@ -124,6 +154,15 @@ impl Session {
         if let Some(message) = self.queue.pop_front() {
             return (Step::Say(message), ms(5));
         }
+        if self.hears.is_none()
+            && let Some(utterance) = self.begun.pop_front()
+        {
+            self.hears = Some(utterance);
+            let answer = self.answering().unwrap_or(0);
+            let late = if answer > 0 { self.dice.below(5) } else { 0 };
+            self.act = Act::Interrupted { answer, late };
+            return (Step::Say(json!({ "type": "UserStartedSpeaking" })), ms(20));
+        }
         match self.act {
             Act::Idle => (self.begin(counters), ms(self.dice.between(10, 800))),
             Act::Answering { answer, frames } => {
@@ -137,7 +176,7 @@ impl Session {
                     );
                 }
                 if self.dice.percent(8) {
-                    return (Step::Say(text("assistant", counters)), ms(5));
+                    return (Step::Say(text(counters)), ms(5));
                 }
                 if frames == 0 {
                     self.act = Act::Idle;
@@ -160,11 +199,18 @@ impl Session {
                 (Step::Audio(answer), ms(self.dice.between(1, 900)))
             }
             Act::Interrupted { .. } => {
+                if self.hears.is_some_and(|utterance| utterance >= self.heard) {
+                    return (Step::Wait, ms(50));
+                }
                 self.act = Act::Idle;
-                (
-                    Step::Say(text("user", counters)),
-                    ms(self.dice.between(1, 500)),
-                )
+                let Some(utterance) = self.hears.take() else {
+                    // Nobody spoke after all.
+                    return (Step::Wait, ms(self.dice.between(1, 500)));
+                };
+                let content = format!("utterance {utterance}");
+                let text =
+                    json!({ "type": "ConversationText", "role": "user", "content": content });
+                (Step::Say(text), ms(self.dice.between(1, 500)))
             }
         }
     }
@@ -182,7 +228,7 @@ impl Session {
         match self.dice.below(100) {
             0..40 => {
                 self.answer(counters);
-                Step::Say(text("assistant", counters))
+                Step::Say(text(counters))
             }
             40..55 => {
                 self.act = Act::Interrupted { answer: 0, late: 0 };
@@ -221,7 +267,7 @@ impl Session {
     /// The greeting is what comes first.
     pub(super) fn greet(&mut self, counters: &mut Counters) {
         self.answer(counters);
-        self.queue.push_back(text("assistant", counters));
+        self.queue.push_back(text(counters));
     }
 
     /// The answer that comes, if one does.
@@ -233,9 +279,9 @@ impl Session {
     }
 }
 
-/// Something that is said only once in a call.
-fn text(role: &str, counters: &mut Counters) -> Value {
+/// Something that the agent says only once in a call.
+fn text(counters: &mut Counters) -> Value {
     counters.texts += 1;
     let content = format!("text {}", counters.texts);
-    json!({ "type": "ConversationText", "role": role, "content": content })
+    json!({ "type": "ConversationText", "role": "assistant", "content": content })
 }

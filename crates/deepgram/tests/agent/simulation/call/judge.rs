@@ -1,10 +1,9 @@
 //! What the link may want, and what it has to tell.
 
 use serde_json::Value;
-use sidetone_audio::ulaw;
 use sidetone_deepgram::agent::link::{Event, Output};
 
-use super::{Belief, Doing, Line, code};
+use super::{Belief, Doing, Line};
 use crate::rig::ms;
 use crate::simulation::server::{Fate, Session};
 
@@ -23,10 +22,8 @@ impl Line {
                 Output::SendAudio { generation, audio } => {
                     assert_eq!((generation, self.belief), (self.generation, Belief::Live));
                     assert!((160..=800).contains(&audio.len()));
-                    for heard in audio.iter().filter(|code| !ulaw::is_silence(**code)) {
-                        assert_eq!(*heard, code(self.heard), "in order and whole");
-                        self.heard += 1;
-                    }
+                    let replayed = self.caller.is_heard(&audio, &mut self.session);
+                    self.outcome.replayed += u64::from(replayed);
                     self.fed_at = self.now;
                 }
                 Output::Ping { generation } => {
@@ -43,6 +40,11 @@ impl Line {
         }
         match self.belief {
             Belief::Live => {
+                let deaf = self.deaf_since.map(|since| self.now - since);
+                let deaf = deaf.filter(|_| self.outcome.silent == 0 && !self.is_mute);
+                if let Some(deaf) = deaf.filter(|_| self.caller.has_spoken_to_the_deaf()) {
+                    assert!(deaf < ms(86_000), "nobody has noticed for {deaf:?}");
+                }
                 let unfed = self.now - self.fed_at;
                 assert!(
                     unfed <= ms(300),
@@ -72,6 +74,7 @@ impl Line {
         self.belief = Belief::Dialing;
         self.fate = Fate::random(&mut self.dice);
         self.is_mute = false;
+        self.deaf_since = None;
         self.session = Session::new(self.dice.fork());
         let fate = self.fate;
         self.trace(|| format!("{fate:?}"));
@@ -99,6 +102,16 @@ impl Line {
                 self.outcome.answered += 1;
             }
             "InjectAgentMessage" => self.session.inject(text(&message["message"])),
+            "InjectUserMessage" => {
+                let content = text(&message["content"]);
+                if let Some(unanswered) = self.unanswered.take() {
+                    assert_eq!(content, unanswered);
+                    self.outcome.asked_again += 1;
+                }
+                self.session.ask(content);
+                self.asides.push(content.to_owned());
+            }
+            "UpdateSpeak" => self.session.confirm("SpeakUpdated"),
             "UpdateThink" => {
                 assert_eq!(message["think"]["prompt"], self.prompt.as_str());
                 self.session.confirm("ThinkUpdated");
@@ -129,10 +142,28 @@ impl Line {
                 .flatten()
                 .filter_map(|item| item["content"].as_str())
                 .collect();
-            let newest = self.told.len() - known.len();
-            assert_eq!(known, self.told[newest..]);
+            let mut told = self.told.as_slice();
+            self.unanswered = None;
+            if let Some((last, before)) = told.split_last()
+                && known.last() != Some(&last.as_str())
+            {
+                assert!(last.starts_with("utterance"), "{last} is left out");
+                self.unanswered = Some(last.clone());
+                told = before;
+            }
+            let newest = told.len() - known.len();
+            assert_eq!(known, told[newest..]);
             let is_full = messages.is_some_and(|messages| messages.len() == 200);
             assert!(newest == 0 || is_full, "all, or as much as there is room");
+            for orphan in &self.orphans {
+                let of_it =
+                    |message: &&Value| message["function_calls"][0]["id"] == orphan.as_str();
+                let record = messages.into_iter().flatten().find(of_it);
+                let record = record.expect("what is being done is known");
+                let response = text(&record["function_calls"][0]["response"]);
+                assert!(response.contains("being done"), "{response}");
+                self.outcome.under_way += 1;
+            }
             greets
         };
         if greets {
@@ -147,9 +178,14 @@ impl Line {
         assert_ne!(self.belief, Belief::Over, "{event:?}");
         match &event {
             Event::Ready { .. } => assert_eq!(self.belief, Belief::Live),
-            Event::Disconnected { .. } => {
+            Event::Disconnected { reason, .. } => {
                 assert_eq!(self.belief, Belief::Gone);
                 self.is_reconnect = true;
+                if reason.contains("said nothing") {
+                    self.outcome.silent += 1;
+                    let silent = self.now - self.last_heard_of;
+                    assert!(silent >= ms(10_000), "it said something {silent:?} ago");
+                }
             }
             Event::Lost { .. } => {
                 assert_eq!(self.belief, Belief::Gone);
@@ -157,8 +193,13 @@ impl Line {
                 self.outcome.lost += 1;
             }
             Event::Warning { code, .. } if code == "INVALID_SETTINGS" => self.was_taken_back = true,
-            Event::UserSaid { text } => self.told.push(text.clone()),
+            Event::UserSaid { text } => {
+                self.told.push(text.clone());
+                self.caller.is_understood();
+            }
+            Event::Audio(_) => self.caller.is_answered(),
             Event::AgentSaid { text, said, .. } => {
+                self.caller.is_answered();
                 assert!(self.last_said < Some(*said), "names count up");
                 self.last_said = Some(*said);
                 self.has_spoken = true;
