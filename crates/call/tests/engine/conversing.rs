@@ -261,7 +261,7 @@ fn a_session_that_is_made_anew_knows_what_was_heard_and_does_not_greet_again() {
     let agent = &settings[1]["agent"];
     let messages = agent["context"]["messages"].as_array().unwrap();
     let contents: Vec<_> = messages.iter().map(|it| it["content"].as_str()).collect();
-    assert_eq!(contents, [Some("One two")]);
+    assert_eq!(contents, [Some("One two"), Some("Stop!")]);
     let [unanswered] = line.agent.sent_of("InjectUserMessage")[..] else {
         panic!("{:?}", line.agent.sent);
     };

@@ -70,7 +70,7 @@ fn what_was_said_last_and_not_answered_is_said_again() {
     rig.text(Role::User, "What is on?");
     rig.event("AgentThinking");
     let (settings, outputs) = rig.replace();
-    assert_eq!(texts(&settings), ["Hi."]);
+    assert_eq!(texts(&settings), ["Hi.", "What is on?"]);
     assert_eq!(sent(&outputs), [told_anew("What is on?")]);
     assert_eq!(
         rig.text(Role::User, "What  is on?"),
@@ -91,7 +91,7 @@ fn a_text_that_ends_every_session_is_not_said_for_ever() {
     rig.text(Role::User, "Poison.");
     for _ in 0..2 {
         let (settings, outputs) = rig.replace();
-        assert_eq!(texts(&settings), ["Hi."]);
+        assert_eq!(texts(&settings), ["Hi.", "Poison."]);
         assert_eq!(sent(&outputs), [told_anew("Poison.")]);
         rig.wait(ms(4_000));
     }

@@ -60,15 +60,27 @@ fn asked(outputs: &[Output]) -> bool {
 #[test]
 fn a_greeting_that_does_not_come_is_expected_of_another_session() {
     let mut rig = Rig::live();
-    assert_eq!(replaced(&rig.line(&QUIET, 9_980)), None);
+    assert_eq!(replaced(&rig.line(&QUIET, 19_980)), None);
     let outputs = rig.line(&QUIET, 40);
-    let reason = "Deepgram's agent did not greet, and said nothing for 10 s";
+    let reason = "Deepgram's agent did not greet, and said nothing for 20 s";
     assert_eq!(replaced(&outputs), Some(reason));
     rig.resume();
     let outputs = rig.line(&QUIET, 10_020);
     assert!(asked(&outputs), "before it is given up");
-    assert_eq!(lost(&outputs), Some(reason), "20 s after the first session");
+    let reason = "Deepgram's agent did not greet, and said nothing for 10 s";
+    assert_eq!(lost(&outputs), Some(reason), "30 s after the first session");
     assert!(outputs.contains(&Output::Close { generation: 2 }));
+}
+
+#[test]
+fn who_is_not_greeted_and_speaks_is_heard_sooner_by_another_session() {
+    let mut rig = Rig::live();
+    rig.line(&QUIET, 3_000);
+    rig.line(&LOUD, 1_000);
+    assert_eq!(replaced(&rig.line(&QUIET, 9_960)), None);
+    let outputs = rig.line(&QUIET, 60);
+    let reason = "Deepgram heard the caller, and said nothing for 10 s";
+    assert_eq!(replaced(&outputs), Some(reason));
 }
 
 #[test]

@@ -104,13 +104,8 @@ impl Conversation {
         (last.asked_again <= MOST_ASKED).then_some(unanswered)
     }
 
-    /// All of it, but for the newest `untold` items.
-    pub(super) fn items(&self, untold: usize) -> impl Iterator<Item = HistoryItem> {
-        let told = self.entries.len().saturating_sub(untold);
-        self.entries
-            .iter()
-            .take(told)
-            .map(|entry| entry.item.clone())
+    pub(super) fn items(&self) -> impl Iterator<Item = HistoryItem> {
+        self.entries.iter().map(|entry| entry.item.clone())
     }
 
     fn push(&mut self, said: Option<Said>, item: HistoryItem) {

@@ -20,7 +20,7 @@ pub(super) struct Owed {
     words: Option<Words>,
     /// When something came last, or words came to be owed.
     quiet_since: Instant,
-    /// Samples of the caller that were loud since something came, while no words were owed.
+    /// Samples of the caller that were loud since something came, while no answer was owed.
     loud: u32,
     /// Since when a sign of hearing is owed.
     sign_since: Option<Instant>,
@@ -152,9 +152,9 @@ impl Owed {
         self.words == Some(Words::Answer)
     }
 
-    /// The caller was loud for so many samples. Who owes words owes no sign of hearing besides.
+    /// The caller was loud for so many samples. Who owes an answer owes no sign of hearing besides.
     pub(super) fn loud(&mut self, now: Instant, samples: u32) {
-        if self.words.is_some() {
+        if self.is_answer() {
             return;
         }
         self.loud = self.loud.saturating_add(samples);
@@ -232,7 +232,8 @@ impl Owed {
 
     fn wait(&self, debt: Debt) -> Duration {
         match debt {
-            Debt::Words(Words::Greeting) => GREETING_WAIT,
+            Debt::Words(Words::Greeting) if self.silences == 0 => GREETING_WAIT,
+            Debt::Words(Words::Greeting) => SIGN_WAIT,
             Debt::Words(Words::Answer) => ANSWER_WAIT,
             Debt::Sign => SIGN_WAIT * 2_u32.pow(self.silences.min(MOST_DOUBLINGS)),
         }
@@ -257,8 +258,9 @@ impl Owed {
     }
 }
 
-/// A greeting takes no thought.
-const GREETING_WAIT: Duration = Duration::from_secs(10);
+/// A greeting takes no thought, but not every agent greets. A caller who hears none says something,
+/// and a sign of having heard that is owed sooner.
+const GREETING_WAIT: Duration = Duration::from_secs(20);
 /// Slow models need half of it, and Deepgram warns of them while it waits.
 const ANSWER_WAIT: Duration = Duration::from_secs(15);
 const SIGN_WAIT: Duration = Duration::from_secs(10);

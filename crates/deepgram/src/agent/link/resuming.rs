@@ -1,9 +1,9 @@
 //! How a session goes on where the one before it was lost.
 //!
 //! It is told the conversation in its `Settings`. What the caller said last and nobody answered is
-//! left out of that and said to it again, or it would wait for the caller to speak. A function that
-//! is still being done stands in the conversation as such, so that nobody does it twice; what comes
-//! of it follows as a note.
+//! then said to it once more, or it would wait for the caller to speak. A function that is still
+//! being done stands in the conversation as such, so that nobody does it twice; what comes of it
+//! follows as a note.
 
 use std::time::Instant;
 
@@ -51,13 +51,9 @@ impl AgentLink {
     /// The conversation as another session is told it, and what it is asked for.
     pub(super) fn resume(&mut self) -> impl Iterator<Item = HistoryItem> {
         let under_way: Vec<FunctionRecord> = self.calls.under_way().collect();
-        let mut untold = 0;
         if self.owed.is_answer() && under_way.is_empty() {
             match self.conversation.ask_again() {
-                Some(Unanswered::Text(text)) => {
-                    untold = 1;
-                    self.asides.push(text);
-                }
+                Some(Unanswered::Text(text)) => self.asides.push(text),
                 // A stored agent would not know what it is to go on with.
                 Some(Unanswered::Functions) if !self.config.settings.is_stored() => {
                     self.asides.push(GO_ON.to_owned());
@@ -70,7 +66,7 @@ impl AgentLink {
             .map(|record| HistoryItem::FunctionCalls {
                 function_calls: vec![record],
             });
-        self.conversation.items(untold).chain(under_way)
+        self.conversation.items().chain(under_way)
     }
 
     /// Says to the session that runs, if one does, what it is to take as the caller's.
