@@ -137,8 +137,19 @@ fn an_answer_that_breaks_off_is_not_waited_for_to_its_end_for_ever() {
     rig.text(Role::User, "What is on?");
     rig.text(Role::Assistant, "Much is on.");
     rig.speaks(b"voice");
-    assert_eq!(replaced(&rig.line(&QUIET, 14_980)), None);
+    assert_eq!(replaced(&rig.line(&QUIET, 29_980)), None);
     assert!(replaced(&rig.line(&QUIET, 40)).is_some());
+}
+
+#[test]
+fn who_asks_for_the_rest_of_an_answer_need_not_wait_for_it() {
+    let mut rig = Rig::greeted();
+    rig.text(Role::User, "What is on?");
+    rig.text(Role::Assistant, "Much is on.");
+    rig.line(&QUIET, 2_000);
+    rig.line(&LOUD, 1_000);
+    assert_eq!(replaced(&rig.line(&QUIET, 9_960)), None);
+    assert!(replaced(&rig.line(&QUIET, 60)).is_some());
 }
 
 #[test]
@@ -172,7 +183,7 @@ fn a_voice_that_comes_is_a_sign() {
     rig.resume();
     assert!(asked(&rig.line(&QUIET, 10_020)));
     rig.speaks(b"voice");
-    let outputs = rig.line(&QUIET, 9_960);
+    let outputs = rig.line(&QUIET, 24_960);
     assert!(!asked(&outputs));
     let outputs = rig.line(&QUIET, 60);
     assert!(asked(&outputs) && lost(&outputs).is_none(), "it breaks off");

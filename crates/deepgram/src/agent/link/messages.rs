@@ -249,7 +249,7 @@ impl AgentLink {
             self.unheard.clear();
         }
         self.has_spoken = true;
-        self.owed.answer(now);
+        self.owed.rest(now);
     }
 
     fn on_functions_requested(&mut self, functions: Vec<FunctionCall>) {

@@ -37,8 +37,10 @@ pub(super) struct Owed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
     Greeting,
-    /// An answer, to its end.
+    /// An answer, of which nothing has come.
     Answer,
+    /// The rest of one.
+    Rest,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +101,9 @@ impl Owed {
             }
             ServerMessage::ConversationText { .. }
             | ServerMessage::AgentThinking { .. }
-            | ServerMessage::AgentStartedSpeaking(_)
             | ServerMessage::FunctionCallRequest { .. }
             | ServerMessage::FunctionCallResponse(_) => self.answer(now),
+            ServerMessage::AgentStartedSpeaking(_) => self.rest(now),
             ServerMessage::AgentAudioDone => self.words = None,
             ServerMessage::Welcome { .. }
             | ServerMessage::SettingsApplied
@@ -131,7 +133,16 @@ impl Owed {
 
     /// From now on an answer is owed.
     pub(super) const fn answer(&mut self, now: Instant) {
-        self.words = Some(Words::Answer);
+        self.owe(Words::Answer, now);
+    }
+
+    /// Some of an answer has come.
+    pub(super) const fn rest(&mut self, now: Instant) {
+        self.owe(Words::Rest, now);
+    }
+
+    const fn owe(&mut self, words: Words, now: Instant) {
+        self.words = Some(words);
         self.quiet_since = now;
         self.hears_since = None;
         self.forget_sounds();
@@ -147,14 +158,14 @@ impl Owed {
         self.silences = 0;
     }
 
-    /// Whether an answer is owed.
-    pub(super) fn is_answer(&self) -> bool {
-        self.words == Some(Words::Answer)
+    /// Whether an answer is owed, or the rest of one.
+    pub(super) const fn is_answer(&self) -> bool {
+        matches!(self.words, Some(Words::Answer | Words::Rest))
     }
 
     /// The caller was loud for so many samples. Who owes an answer owes no sign of hearing besides.
     pub(super) fn loud(&mut self, now: Instant, samples: u32) {
-        if self.is_answer() {
+        if self.words == Some(Words::Answer) {
             return;
         }
         self.loud = self.loud.saturating_add(samples);
@@ -235,6 +246,7 @@ impl Owed {
             Debt::Words(Words::Greeting) if self.silences == 0 => GREETING_WAIT,
             Debt::Words(Words::Greeting) => SIGN_WAIT,
             Debt::Words(Words::Answer) => ANSWER_WAIT,
+            Debt::Words(Words::Rest) => REST_WAIT,
             Debt::Sign => SIGN_WAIT * 2_u32.pow(self.silences.min(MOST_DOUBLINGS)),
         }
     }
@@ -245,7 +257,7 @@ impl Owed {
             Debt::Words(Words::Greeting) => {
                 format!("Deepgram's agent did not greet, and said nothing for {seconds} s")
             }
-            Debt::Words(Words::Answer) => {
+            Debt::Words(Words::Answer | Words::Rest) => {
                 format!("Deepgram's agent owed an answer, and said nothing for {seconds} s")
             }
             Debt::Sign => format!("Deepgram heard the caller, and said nothing for {seconds} s"),
@@ -263,6 +275,8 @@ impl Owed {
 const GREETING_WAIT: Duration = Duration::from_secs(20);
 /// Slow models need half of it, and Deepgram warns of them while it waits.
 const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// The caller has heard something, and asks when the rest is missed.
+const REST_WAIT: Duration = Duration::from_secs(30);
 const SIGN_WAIT: Duration = Duration::from_secs(10);
 const MOST_DOUBLINGS: u32 = 5;
 /// So long a session has to give a sign.

@@ -176,11 +176,9 @@ impl Line {
     pub(super) fn await_answer(&mut self, message: &Value) {
         let content = message["content"].as_str().unwrap_or_default();
         match text(&message["type"]) {
+            "ConversationText" if self.asides.iter().any(|aside| aside == content) => {}
             "ConversationText" if content.starts_with("utterance") => {
-                let known = self.unanswered.as_ref();
-                if known.is_none_or(|(known, _)| known != content) {
-                    self.unanswered = Some((content.to_owned(), 0));
-                }
+                self.unanswered = Some((content.to_owned(), 0));
             }
             "Error" if message["code"] != "FAILED_TO_THINK" => {}
             "Welcome" | "SettingsApplied" | "AgentThinking" | "LatencyReport" | "Warning"
