@@ -273,6 +273,17 @@ fn who_speaks_softly_is_heard_again_as_well() {
     assert_eq!(marks(&outputs), (vec![], 500));
 }
 
+/// The end of a word is softer than the rest of it.
+#[test]
+fn a_word_that_ends_softly_is_heard_again_whole() {
+    let mut rig = Rig::greeted();
+    rig.says_marked(0..30);
+    rig.hear(&[0x6A; 800]);
+    rig.is_quiet(5_000);
+    let (_, outputs) = rig.replace();
+    assert_eq!(marks(&outputs).0, (0..30).chain([0x5A]).collect::<Vec<_>>());
+}
+
 /// It went out with the silence that stood in for what did not come.
 #[test]
 fn less_than_a_piece_is_heard_again_too() {

@@ -10,9 +10,11 @@ use bytes::BytesMut;
 ///
 /// At most the newest 10.5 s, in 84 KB; less than 9 KB as long as nobody speaks for a second.
 pub(super) struct Unheard {
-    /// Up to the last sound.
+    /// With the quiet that followed each closely: a word ends softly.
     sounds: VecDeque<u8>,
-    /// The quiet since then.
+    /// How many of the last of them are quiet.
+    tail: usize,
+    /// The newest quiet since then.
     quiet: VecDeque<u8>,
 }
 
@@ -20,6 +22,7 @@ impl Default for Unheard {
     fn default() -> Self {
         Self {
             sounds: VecDeque::with_capacity(LEAST_CAPACITY),
+            tail: 0,
             quiet: VecDeque::with_capacity(MOST_QUIET),
         }
     }
@@ -30,16 +33,13 @@ impl Unheard {
     /// the longest utterance.
     pub(super) fn sent(&mut self, piece: &[u8], is_loud: bool) {
         if is_loud {
-            make_room(
-                &mut self.sounds,
-                self.quiet.len() + piece.len(),
-                MOST_SOUNDS,
-            );
-            self.sounds.append(&mut self.quiet);
-            self.sounds.extend(piece);
+            self.begun();
+            push(&mut self.sounds, piece, MOST_SOUNDS);
+        } else if !self.sounds.is_empty() && self.tail < MOST_QUIET {
+            push(&mut self.sounds, piece, MOST_SOUNDS);
+            self.tail += piece.len();
         } else {
-            make_room(&mut self.quiet, piece.len(), MOST_QUIET);
-            self.quiet.extend(piece);
+            push(&mut self.quiet, piece, MOST_QUIET);
         }
     }
 
@@ -47,11 +47,13 @@ impl Unheard {
     pub(super) fn begun(&mut self) {
         make_room(&mut self.sounds, self.quiet.len(), MOST_SOUNDS);
         self.sounds.append(&mut self.quiet);
+        self.tail = 0;
     }
 
     /// It was put in text, or answered.
     pub(super) fn clear(&mut self) {
         self.sounds.clear();
+        self.tail = 0;
         self.quiet.clear();
     }
 
@@ -69,6 +71,11 @@ impl Unheard {
     }
 }
 
+fn push(codes: &mut VecDeque<u8>, piece: &[u8], most: usize) {
+    make_room(codes, piece.len(), most);
+    codes.extend(piece);
+}
+
 /// Lets go of the oldest codes, so that `more` fit in.
 fn make_room(codes: &mut VecDeque<u8>, more: usize, most: usize) {
     let excess = (codes.len() + more).saturating_sub(most);
@@ -80,6 +87,7 @@ impl fmt::Debug for Unheard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unheard")
             .field("sounds_bytes", &self.sounds.len())
+            .field("tail_bytes", &self.tail)
             .field("quiet_bytes", &self.quiet.len())
             .finish()
     }
