@@ -1,5 +1,6 @@
 //! Running commands so that a person sees which, and why it failed.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -12,10 +13,18 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// A command in the repository's root.
+/// A command in the repository's root, without what cargo told this program of itself: some build
+/// scripts look at it, and a `cargo` of its own would build all that rests on them anew, here and
+/// again at the next `cargo` that is called by hand.
 pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
+    for (name, _) in env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
